@@ -1,0 +1,129 @@
+"""Where what people do becomes events, and where rooms and threads are looked up. Knows no HTTP."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from botdaemon.errors import Refused
+from botdaemon.types import Address, Control, Identity, Message, Posted, Pressed, Room
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdaemon.ports import Archive, Deliver
+
+
+class Unknown(Refused):
+    """There is no such room or thread."""
+
+
+class NotOpen(Refused):
+    """The daemon is starting or stopping."""
+
+
+class TooLong(Refused):
+    """The message is longer than the configuration allows."""
+
+
+class Desk:
+    """Takes what people say and press, once the adapter runs."""
+
+    def __init__(
+        self, name: str, archive: Archive, bots: Mapping[str, str], message_characters: int
+    ) -> None:
+        self.archive = archive
+        self.bots = bots
+        self.limit = message_characters
+        self._name = name
+        self._taken = {bot.casefold() for bot in bots}
+        self._deliver: Deliver | None = None
+        #: the room of each thread seen so far: a thread never moves, so it is asked once
+        self._homes: dict[int, str] = {}
+
+    def open(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    def close(self) -> None:
+        self._deliver = None
+
+    @property
+    def deliver(self) -> Deliver:
+        if self._deliver is None:
+            raise NotOpen("the daemon is starting or stopping; try again in a moment")
+        return self._deliver
+
+    async def room(self, name: str) -> Room:
+        """The room of that name, in whatever case it is written."""
+        for room in await self.archive.rooms():
+            if room.name.casefold() == name.casefold():
+                return room
+        raise _no_room(name)
+
+    async def place(self, room: str, thread: int | None) -> tuple[str, int]:
+        """The room as it is written and the thread, made sure to be one of its threads; for None
+        its main thread."""
+        try:
+            if thread is None:
+                main = await self.archive.main_thread(room)
+                return main.room, main.id
+            if thread not in self._homes:
+                self._homes |= {one.id: one.room for one in await self.archive.threads(room)}
+        except Refused as refusal:
+            raise _no_room(room) from refusal
+        home = self._homes.get(thread, "")
+        if home.casefold() != room.casefold():
+            raise Unknown(
+                f'room "{room}" has no thread {thread}; GET /api/rooms/{room}/threads lists them'
+            )
+        return home, thread
+
+    async def post(
+        self, room: str, thread: int | None, author: str, text: str, key: str | None
+    ) -> tuple[int, int]:
+        """Hand a message over; its id and its thread, once it is safe on disk."""
+        if len(text) > self.limit:
+            raise TooLong(
+                f"the message has {len(text):,} characters and the limit is {self.limit:,} "
+                "(limits.message_characters); send it in parts"
+            )
+        who = self._identity(author)
+        room, thread = await self.place(room, thread)
+        # A key is its sender's own: two people (or rooms) may both count theirs from 1.
+        key = f"{room}/{who.account}/{key}" if key else uuid.uuid4().hex
+        message = Message(
+            address=Address(self._name, room, str(thread)),
+            author=who,
+            text=text,
+            sent_at=time.time(),
+            platform_id=key,
+        )
+        return await self.deliver(Posted(key=key, message=message)), thread
+
+    async def press(
+        self, room: str, thread: int, name: str, control: Control, message: int | None
+    ) -> None:
+        """Hand over that somebody pressed a button, under a message or for the whole thread."""
+        who = self._identity(name)
+        room, thread = await self.place(room, thread)
+        await self.deliver(
+            Pressed(
+                key=uuid.uuid4().hex,
+                address=Address(self._name, room, str(thread)),
+                who=who,
+                control=control,
+                at=time.time(),
+                platform_id="" if message is None else str(message),
+            )
+        )
+
+    def _identity(self, name: str) -> Identity:
+        account = name.casefold()
+        if account in self._taken:
+            raise Refused(f'"{name}" is the name of a bot here; choose another name for yourself')
+        return Identity(adapter=self._name, account=account, name=name)
+
+
+def _no_room(name: str) -> Unknown:
+    return Unknown(f'there is no room "{name}"; GET /api/rooms lists them')

@@ -1,0 +1,203 @@
+"""Looks whether what the configuration names is there and usable. Starts nothing, changes nothing,
+and knows models only by what it is handed to look at them with."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdaemon.config import (
+    CannedBotConfig,
+    ModelConfig,
+    TextBotConfig,
+    TransformersConfig,
+    WebConfig,
+    read_token,
+)
+from botdaemon.errors import BotdaemonError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdaemon.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overhead:
+    """Where the context of a text bot's model goes, in tokens."""
+
+    #: the persona and the format, before anything was said
+    fixed: int
+    #: kept free for the reply
+    reply: int
+    context: int
+
+    @property
+    def history(self) -> int:
+        """What is left for the conversation."""
+        return self.context - self.reply - self.fixed
+
+
+Inspect = Callable[[ModelConfig], str]
+"""What a model is, in a few words. Raises `ModelUnusable` when it could not be loaded."""
+
+Weigh = Callable[[str], Overhead]
+"""What the prompts of the text bot of this name cost."""
+
+Lines = Callable[[Path], int]
+"""How many lines a canned bot's file has. Raises `ConfigError` when it cannot be used."""
+
+
+class Verdict(StrEnum):
+    """What a finding means for the start of the daemon."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It starts, but somebody should look at this."""
+    PROBLEM = "problem"
+    """It would not start, or not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    verdict: Verdict
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict:<8} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that was looked at."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What must be mended."""
+        return tuple(f.text for f in self.findings if f.verdict is Verdict.PROBLEM)
+
+    @property
+    def exit_code(self) -> int:
+        """For the command line: 0, or that of a `ConfigError`."""
+        return ConfigError.exit_code if self.problems else 0
+
+
+def check(config: Config, *, inspect: Inspect, weigh: Weigh, lines: Lines) -> Report:
+    """Look at everything the configuration names."""
+    return Report(tuple(_findings(config, inspect, weigh, lines)))
+
+
+def _findings(config: Config, inspect: Inspect, weigh: Weigh, lines: Lines) -> Iterator[Finding]:
+    yield _ok(f"{config.path}: every key is understood")
+    yield _data_dir(config)
+    if not config.adapters:
+        yield Finding(Verdict.NOTE, "there is no adapter: only `botdaemon chat` reaches the bots")
+    for name, adapter in config.adapters.items():
+        if isinstance(adapter, WebConfig):
+            yield from _web(config, name, adapter)
+    usable = set()
+    for name, model in config.models.items():
+        try:
+            yield _ok(f"models.{name}: {inspect(model)}")
+            usable.add(name)
+        except BotdaemonError as error:
+            key = "hub" if isinstance(model, TransformersConfig) and model.hub else "path"
+            yield _problem(config, ("models", name, key), error)
+    for name, bot in config.bots.items():
+        try:
+            if isinstance(bot, CannedBotConfig):
+                yield _ok(f"bots.{name}: {lines(bot.lines)} lines in {bot.lines}")
+            elif isinstance(bot, TextBotConfig) and bot.model in usable:
+                yield _text_bot(config, name, weigh(name))
+        except BotdaemonError as error:
+            key = "lines" if isinstance(bot, CannedBotConfig) else "model"
+            yield _problem(config, ("bots", name, key), error)
+
+
+def _data_dir(config: Config) -> Finding:
+    where, directory = ("daemon", "data_dir"), config.daemon.data_dir
+    nearest = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    if not nearest.is_dir():
+        return _problem(config, where, f"{nearest} is not a directory")
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        return _problem(config, where, f"{nearest} cannot be written to by this user")
+    free = shutil.disk_usage(nearest).free / 1e9
+    new = "" if nearest == directory else "will be made, "
+    return _ok(f"daemon.data_dir: {directory} ({new}{free:.1f} GB free)")
+
+
+def _web(config: Config, name: str, web: WebConfig) -> Iterator[Finding]:
+    where = ("adapters", name)
+    if web.has_token:
+        try:
+            read_token(config, name)
+        except ConfigError as error:
+            yield Finding(Verdict.PROBLEM, str(error))
+        else:
+            yield _ok(f"adapters.{name}: the token can be read")
+        if web.token_file and _is_open(web.token_file):
+            advice = f"every user can read it; better: chmod 600 {web.token_file}"
+            yield Finding(Verdict.NOTE, config.problem((*where, "token_file"), advice))
+    address = f"{web.host} port {web.port}"
+    try:
+        _try_to_listen(web.host, web.port)
+    except (socket.gaierror, UnicodeError):
+        yield _problem(config, (*where, "host"), f'there is no host "{web.host}"')
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            note = f"{address} is in use, which is fine if it is by this daemon"
+            yield Finding(Verdict.NOTE, config.problem((*where, "port"), note))
+        else:
+            problem = f"cannot listen on {address}: {os.strerror(error.errno or 0)}"
+            key = "port" if error.errno == errno.EACCES else "host"
+            yield _problem(config, (*where, key), problem)
+    else:
+        yield _ok(f"adapters.{name}: {address} is free")
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _try_to_listen(host: str, port: int) -> None:
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        with socket.socket(family, kind, protocol) as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address)
+            door.listen(1)
+
+
+def _text_bot(config: Config, name: str, overhead: Overhead) -> Finding:
+    costs = (
+        f"{overhead.fixed} of {overhead.context} tokens go to the persona and the format, "
+        f"{overhead.reply} to the reply"
+    )
+    if overhead.history <= 0:
+        problem = f"{costs}: nothing is left for the conversation; shorten the persona"
+        return _problem(config, ("bots", name, "persona"), problem)
+    return _ok(f"bots.{name}: {costs}, {overhead.history} are left for history")
+
+
+def _ok(text: str) -> Finding:
+    return Finding(Verdict.OK, text)
+
+
+def _problem(config: Config, where: tuple[str, ...], what: object) -> Finding:
+    return Finding(Verdict.PROBLEM, config.problem(where, str(what)))

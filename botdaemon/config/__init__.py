@@ -1,0 +1,41 @@
+"""The configuration: one TOML file, every key typed, every mistake explained with its line.
+
+Knows no module of the house but `types` and `errors`, and nothing of what the values are used for.
+"""
+
+from botdaemon.config.reader import Config, load, parse, read_token
+from botdaemon.config.tables import (
+    AdapterConfig,
+    BotConfig,
+    CannedBotConfig,
+    DaemonConfig,
+    EchoConfig,
+    LimitsConfig,
+    ModelConfig,
+    RoomConfig,
+    SamplingConfig,
+    TerminalConfig,
+    TextBotConfig,
+    TransformersConfig,
+    WebConfig,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "BotConfig",
+    "CannedBotConfig",
+    "Config",
+    "DaemonConfig",
+    "EchoConfig",
+    "LimitsConfig",
+    "ModelConfig",
+    "RoomConfig",
+    "SamplingConfig",
+    "TerminalConfig",
+    "TextBotConfig",
+    "TransformersConfig",
+    "WebConfig",
+    "load",
+    "parse",
+    "read_token",
+]

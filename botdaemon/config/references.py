@@ -1,0 +1,115 @@
+"""Checks what one table of the file says about another. Knows the document only as tomllib read it,
+so that it finds its mistakes besides those of the types, not after them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botdaemon.config.explain import Mistake, did_you_mean, listed
+from botdaemon.config.secrets import ADVICE, looks_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from botdaemon.config.locate import Where
+
+_Tables = dict[str, dict[str, Any]]
+
+
+def references(document: dict[str, Any]) -> Iterator[Mistake]:
+    """Names that do not exist, are taken twice or do not belong there."""
+    adapters, models, bots, rooms = (
+        _section(document, name) for name in ("adapters", "models", "bots", "rooms")
+    )
+    for section, tables in document.items():
+        if isinstance(tables, dict):
+            yield from _same_but_for_case(section, tables)
+    if not document.get("bots"):
+        yield Mistake(("bots",), "there is no bot: add at least one [bots.NAME] table")
+    for name, adapter in adapters.items():
+        if adapter.get("kind") == "terminal":
+            yield from _exists(("adapters", name, "bot"), adapter, "bot", bots)
+    for name, bot in bots.items():
+        yield from _bot(name, bot, bots, models)
+    yield from _rooms(rooms, bots, adapters)
+
+
+def secrets(value: Any, where: Where = ()) -> Iterator[Mistake]:
+    """Values anywhere in the document that are shaped like a token."""
+    if isinstance(value, str) and looks_secret(value):
+        yield Mistake(where, ADVICE)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from secrets(inner, (*where, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from secrets(inner, (*where, index))
+
+
+def _section(document: dict[str, Any], name: str) -> _Tables:
+    section = document.get(name)
+    tables = section.items() if isinstance(section, dict) else ()
+    return {key: table for key, table in tables if isinstance(table, dict)}
+
+
+def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iterator[Mistake]:
+    where: Where = ("bots", name)
+    if bot.get("kind") == "text":
+        yield from _exists((*where, "model"), bot, "model", models)
+    if bot.get("kind") == "canned" and bot.get("from"):
+        yield from _exists((*where, "from"), bot, "bot", bots)
+        source = bot["from"]
+        if isinstance(source, str) and bots.get(source, {}).get("kind") == "canned":
+            yield Mistake((*where, "from"), f'"{source}" is a canned bot itself, name a text bot')
+    others = {other.casefold(): other for other in bots if other != name}
+    for index, further in _texts(bot.get("names")):
+        if other := others.get(further.casefold()):
+            yield Mistake((*where, "names", index), f'"{further}" is the name of bots.{other}')
+
+
+def _rooms(rooms: _Tables, bots: _Tables, adapters: _Tables) -> Iterator[Mistake]:
+    room_of: dict[str, str] = {}
+    for name, room in rooms.items():
+        where: Where = ("rooms", name)
+        members: list[str] = []
+        for index, bot in _texts(room.get("bots")):
+            if bot in members:
+                yield Mistake((*where, "bots", index), f'"{bot}" is named twice')
+            elif bot not in bots:
+                yield _unknown((*where, "bots", index), "bot", bot, bots)
+            members.append(bot)
+        host = room.get("host")
+        if isinstance(host, str) and host and host not in members:
+            hint = did_you_mean(host, members) or f"; bots here: {listed(dict.fromkeys(members))}"
+            yield Mistake((*where, "host"), f'"{host}" is not one of the bots of this room{hint}')
+        for index, channel in _texts(room.get("channels")):
+            adapter = channel.partition(":")[0]
+            if ":" in channel and adapter not in adapters:
+                yield _unknown((*where, "channels", index), "adapter", adapter, adapters)
+            if room_of.setdefault(channel, name) != name:
+                taken = f'"{channel}" belongs to rooms.{room_of[channel]} already'
+                yield Mistake((*where, "channels", index), taken)
+
+
+def _exists(where: Where, table: dict[str, Any], what: str, known: _Tables) -> Iterator[Mistake]:
+    name = table.get(str(where[-1]))
+    if isinstance(name, str) and name not in known:
+        yield _unknown(where, what, name, known)
+
+
+def _unknown(where: Where, what: str, name: str, known: Iterable[str]) -> Mistake:
+    hint = did_you_mean(name, known) or f"; known {what}s: {listed(sorted(known))}"
+    return Mistake(where, f'there is no {what} "{name}"{hint}')
+
+
+def _same_but_for_case(section: str, tables: Iterable[str]) -> Iterator[Mistake]:
+    seen: dict[str, str] = {}
+    for name in tables:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            yield Mistake((section, name), f'"{name}" and "{other}" differ in case only')
+
+
+def _texts(value: Any) -> Iterator[tuple[int, str]]:
+    if isinstance(value, list):
+        yield from ((index, item) for index, item in enumerate(value) if isinstance(item, str))

@@ -1,0 +1,139 @@
+"""How bots and the daemon speak: into the store, and from there to every address. Knows no bot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from botdaemon import render
+from botdaemon.dispatcher.letters import CONTROLS, write
+from botdaemon.ports import Traits
+from botdaemon.store import Store
+from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation
+
+#: seconds in which a thread is not told the same thing again because of the same person
+APOLOGY_PAUSE = 30.0
+
+
+class Post(Protocol):
+    """What the dispatcher needs of the outboxes."""
+
+    def post(self, addresses: Iterable[Address]) -> None:
+        """There are letters for these addresses."""
+
+    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[str], None]]:
+        """Typing at a turn's addresses; yields what shows the text so far."""
+
+
+class Mouth:
+    """Says things in threads; `couriers` are the adapters that need letters."""
+
+    def __init__(self, store: Store, couriers: Mapping[str, Traits], post: Post) -> None:
+        self._store = store
+        self._couriers = couriers
+        self._post = post
+        self._apologies: dict[tuple[int, int, str], float] = {}
+
+    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[str], None]]:
+        """Typing, and the growing text, at all addresses of a turn."""
+        return self._post.live(obligation)
+
+    async def answer(self, obligation: Obligation, draft: Draft, *, close: str) -> str:
+        """A bot's words end its turn; returns how it ended ("silent" when there are none)."""
+        if not draft.text.strip() and not draft.files:
+            state = "stopped" if close == "stopped" else "silent"
+            await self._store.end_turn(obligation.turn, state)
+            return state
+        letters: list[Letter] = []
+        for address in obligation.addresses:
+            letters += await self._letters(obligation, address, draft.text, draft.files)
+        said = Message(
+            address=_home(obligation),
+            text=draft.text,
+            files=draft.files,
+            bot=obligation.bot,
+            thread=obligation.thread,
+            turn=obligation.turn,
+            sent_at=time.time(),
+        )
+        await self._store.say(said, letters, close=close)
+        self._post.post(obligation.addresses)
+        return close
+
+    async def apologise(
+        self, obligation: Obligation, text: str, *, close: str, error: str = ""
+    ) -> None:
+        """The daemon's words end a turn. The same words are not repeated to the same person for
+        a while: then the turn ends silently."""
+        key = (obligation.thread, obligation.asked_by, close)
+        now = time.monotonic()
+        self._apologies = {k: at for k, at in self._apologies.items() if at > now - APOLOGY_PAUSE}
+        if key in self._apologies:
+            await self._store.end_turn(obligation.turn, close, error)
+            return
+        self._apologies[key] = now
+        letters: list[Letter] = []
+        for address in obligation.addresses:
+            letters += await self._letters(obligation, address, text, (), notice=True)
+        await self._store.say(
+            Message(
+                address=_home(obligation),
+                text=text,
+                kind=Kind.NOTICE,
+                thread=obligation.thread,
+                turn=obligation.turn,
+                sent_at=time.time(),
+            ),
+            letters,
+            close=close,
+            error=error,
+        )
+        self._post.post(obligation.addresses)
+
+    async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> None:
+        """The daemon's words at one address, outside any turn."""
+        said = Message(
+            address=address, text=text, kind=Kind.NOTICE, thread=thread, sent_at=time.time()
+        )
+        letters: list[Letter] = []
+        if (traits := self._couriers.get(address.adapter)) is not None:
+            letters = write(address, render.split(text, traits).parts, only_for=only_for)
+        await self._store.say(said, letters)
+        self._post.post([address])
+
+    async def _letters(
+        self,
+        obligation: Obligation,
+        address: Address,
+        text: str,
+        files: tuple[File, ...],
+        *,
+        notice: bool = False,
+    ) -> list[Letter]:
+        traits = self._couriers.get(address.adapter)
+        if traits is None:
+            return []
+        split = render.split(text, traits)
+        if split.rest:
+            whole = await self._store.keep(
+                split.rest.encode("utf-8", "replace"), "reply.md", "text/markdown"
+            )
+            files = (*files, whole)
+        where, platform_id = obligation.reply_to or (None, "")
+        return write(
+            address,
+            split.parts,
+            files=files,
+            speaker="" if notice else obligation.bot,
+            reply_to=platform_id if where == address else "",
+            controls=() if notice or not traits.buttons else CONTROLS,
+        )
+
+
+def _home(obligation: Obligation) -> Address:
+    """The address that an answer is filed under: where the question came from."""
+    if obligation.reply_to is not None:
+        return obligation.reply_to[0]
+    return obligation.addresses[0]

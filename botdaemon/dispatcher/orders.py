@@ -1,0 +1,116 @@
+"""What the commands do. Knows how they are written from `commands`, and no platform."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from botdaemon.commands import COMMANDS
+from botdaemon.dispatcher.turns import Turns
+from botdaemon.store import Store
+from botdaemon.types import Address, Identity
+
+Serving = Callable[[Address], Awaitable[tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A command, wherever it came from."""
+
+    name: str
+    argument: str
+    thread: int
+    address: Address
+    who: Identity
+
+
+class Orders:
+    """Carries commands out; each returns what to tell the person, in Markdown."""
+
+    def __init__(
+        self,
+        store: Store,
+        turns: Turns,
+        about: Mapping[str, str],
+        serving: Mapping[str, tuple[str, ...]],
+        status: Callable[[], list[str]],
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._about = about
+        self._serving = serving
+        self._status = status
+        self._since = time.monotonic()
+
+    async def carry_out(self, order: Order) -> str:
+        """Raises `KeyError` for a name that is no command's."""
+        actions: dict[str, Callable[[Order], Awaitable[str]]] = {
+            "help": self._help,
+            "new": self._new,
+            "stop": self._stop,
+            "retry": self._retry,
+            "undo": self._undo,
+            "status": self._say_status,
+            "bots": self._bots,
+            "whoami": self._whoami,
+        }
+        return await actions[order.name](order)
+
+    async def retry(self, thread: int, answer: int | None = None) -> bool:
+        """Take an answer back and ask its bot for another; False when there is none."""
+        obligation = await self._store.answer_again(thread, answer)
+        if obligation is None:
+            return False
+        await self._turns.accept(obligation)
+        return True
+
+    async def _help(self, order: Order) -> str:
+        lines = [f"- `/{spec.name}` {spec.help}" for spec in COMMANDS]
+        return "\n".join(["Write to talk. Besides that there is:", "", *lines])
+
+    async def _new(self, order: Order) -> str:
+        self._turns.stop(order.thread)
+        await self._store.begin_anew(order.thread)
+        return "A new conversation begins here. I no longer think of what was said before."
+
+    async def _stop(self, order: Order) -> str:
+        stopped = self._turns.stop(order.thread)
+        return "Stopped." if stopped else "There was nothing to stop."
+
+    async def _retry(self, order: Order) -> str:
+        found = await self.retry(order.thread)
+        return "" if found else "There is no answer to take back yet."
+
+    async def _undo(self, order: Order) -> str:
+        gone = await self._store.undo(order.thread)
+        if not gone:
+            return "There is nothing to take back yet."
+        return f"Taken back: the last exchange ({gone} messages). I no longer think of it."
+
+    async def _say_status(self, order: Order) -> str:
+        minutes = int((time.monotonic() - self._since) / 60)
+        hours, minutes = divmod(minutes, 60)
+        lines = [
+            f"up for {hours} h {minutes} min",
+            f"answers under way: {self._turns.running}, waiting: {self._turns.waiting}",
+            *self._status(),
+        ]
+        return "\n".join(f"- {line}" for line in lines)
+
+    async def _bots(self, order: Order) -> str:
+        room = await self._store.room_of(order.thread)
+        names = self._serving.get(order.address.adapter, ()) if room is None else room.bots
+        lines = []
+        for name in names:
+            about = f": {self._about[name]}" if self._about.get(name) else ""
+            host = " (answers when nobody else is asked)" if room and room.host == name else ""
+            lines.append(f"- **{name}**{about}{host}")
+        return "\n".join(lines) or "Nobody answers here."
+
+    async def _whoami(self, order: Order) -> str:
+        return (
+            f"You are **{order.who.name}**, account `{order.who.account}` on "
+            f"`{order.who.adapter}`, in thread {order.thread} "
+            f"(channel `{order.address.channel}`)."
+        )

@@ -1,0 +1,296 @@
+"""One actor per thread: turns of a thread in order, threads side by side. Steps 4 to 7 of the road.
+
+Knows bots by their `reply` alone, and platforms only as addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from botdaemon import logs
+from botdaemon.dispatcher.line import Line
+from botdaemon.dispatcher.mouth import Mouth
+from botdaemon.errors import BotdaemonError, EngineDied, StoreError
+from botdaemon.ports import Bot
+from botdaemon.store import Store
+from botdaemon.types import Draft, Obligation, Turn
+
+log = logging.getLogger(__name__)
+
+Show = Callable[[str], None]
+
+#: a turn under which so many model processes died is given up
+MOST_DEATHS = 3
+#: seconds between two attempts to write when the disk is full
+STORE_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What turns may take. Times are in seconds."""
+
+    #: turns that wait, of everybody and of one person
+    queue: int = 200
+    queue_per_person: int = 5
+    turns_at_once: int = 1
+    #: messages of one person that come within this time of each other become one turn
+    merge: float = 0.6
+    #: longest time for one answer
+    turn: float = 300.0
+
+
+@dataclass(slots=True, eq=False)
+class _Actor:
+    """A thread's turns; the first of `todo` is under way in `task`."""
+
+    todo: deque[Obligation] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+    stopped: bool = False
+
+
+@dataclass(slots=True)
+class _Course:
+    """How a turn went, for its one line in the log."""
+
+    obligation: Obligation
+    accepted: float = field(default_factory=time.monotonic)
+    began: float = 0.0
+    outcome: str = "left"
+    draft: Draft = field(default_factory=lambda: Draft(text=""))
+
+
+class Turns:
+    """Runs turns. `tasks` owns the actors; cancelling them leaves their turns to the next start."""
+
+    def __init__(
+        self,
+        store: Store,
+        bots: Mapping[str, Bot],
+        history: Mapping[str, int],
+        mouth: Mouth,
+        limits: Limits,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._store = store
+        self._bots = bots
+        self._history = history
+        self._mouth = mouth
+        self._limits = limits
+        self._tasks = tasks
+        self._line = Line(limits.turns_at_once)
+        self._actors: dict[int, _Actor] = {}
+        self._asked: Counter[int] = Counter()  # open turns by the identity that asked
+        self._joined_at: dict[int, float] = {}  # turn -> when a message last joined it
+        self._closed = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        #: turns that think at this moment
+        self.running = 0
+        #: seconds a turn takes, smoothed: the estimate that is shown in the line
+        self.pace = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Turns that have been accepted and do not think yet."""
+        return self._asked.total() - self.running
+
+    # --- taking turns on ---------------------------------------------------------------------
+
+    async def accept(self, obligation: Obligation) -> None:
+        """Take a turn on, or say why not."""
+        if obligation.joined:
+            if obligation.turn in self._joined_at:
+                self._joined_at[obligation.turn] = time.monotonic()
+        elif refusal := self._refusal(obligation):
+            await self._mouth.apologise(obligation, refusal, close="refused")
+        else:
+            self.take(obligation)
+
+    def take(self, obligation: Obligation) -> None:
+        """Take a turn on, whatever the queue holds (it was accepted before a restart)."""
+        self._asked[obligation.asked_by] += 1
+        self._joined_at[obligation.turn] = time.monotonic()
+        actor = self._actors.get(obligation.thread)
+        if actor is not None:
+            actor.todo.append(obligation)
+            return
+        self._actors[obligation.thread] = actor = _Actor(deque([obligation]))
+        self._tasks.create_task(
+            self._act(obligation.thread, actor), name=f"thread {obligation.thread}"
+        )
+
+    def _refusal(self, obligation: Obligation) -> str:
+        if self.waiting >= self._limits.queue:
+            return (
+                f"I cannot take that on now: {self.waiting} others wait for an answer. "
+                "Please say it again in a while."
+            )
+        most = self._limits.queue_per_person
+        if obligation.asked_by and self._asked[obligation.asked_by] >= most:
+            return f"You already wait for {most} answers. Please let me finish those first."
+        return ""
+
+    def stop(self, thread: int) -> int:
+        """Stop a thread's turns, the one under way and those that wait; returns how many."""
+        actor = self._actors.get(thread)
+        if actor is None:
+            return 0
+        actor.stopped = True
+        if actor.task is not None:
+            actor.task.cancel()
+        return len(actor.todo)
+
+    async def drain(self) -> None:
+        """Begin no more turns, and wait for those that think."""
+        self._closed = True
+        await self._quiet.wait()
+
+    # --- the actor ---------------------------------------------------------------------------
+
+    async def _act(self, thread: int, actor: _Actor) -> None:
+        while actor.todo and not self._closed:
+            obligation = actor.todo[0]
+            with logs.context(thread=thread, bot=obligation.bot):
+                await self._run(actor, obligation)
+            actor.todo.popleft()
+            if not actor.todo:
+                actor.stopped = False
+            self._joined_at.pop(obligation.turn, None)
+            self._asked[obligation.asked_by] -= 1
+            if not self._asked[obligation.asked_by]:
+                del self._asked[obligation.asked_by]
+        del self._actors[thread]
+
+    async def _run(self, actor: _Actor, obligation: Obligation) -> None:
+        """One turn from acceptance to its end on disk; tried again while the disk is full."""
+        course = _Course(obligation)
+        while True:
+            try:
+                if not actor.stopped:
+                    # A task of its own, so that stopping the turn does not end the actor.
+                    actor.task = asyncio.create_task(self._course(course))
+                    try:
+                        await actor.task
+                    except asyncio.CancelledError:
+                        if not actor.stopped:
+                            actor.task.cancel()
+                            raise
+                    finally:
+                        actor.task = None
+                if actor.stopped and course.outcome != "answered":
+                    course.outcome = "stopped"
+                    # What had been said by then stays.
+                    await self._mouth.answer(obligation, course.draft, close="stopped")
+                break
+            except StoreError as error:
+                # Nothing is lost: the turn is on disk, and there may be space again soon.
+                log.error("turn %d waits: %s", obligation.turn, error)
+                await asyncio.sleep(STORE_PAUSE)
+        self._log(course)
+
+    async def _course(self, course: _Course) -> None:
+        obligation = course.obligation
+        async with self._mouth.live(obligation) as show:
+            # 1. A burst of messages becomes one turn: wait until it has been quiet for a moment.
+            while (left := self._joined_at[obligation.turn] + self._limits.merge) > (
+                now := time.monotonic()
+            ):
+                await asyncio.sleep(left - now)
+            # 2. Wait in line, and say so.
+            async with self._line.slot(lambda place: show(self._place(place))):
+                if self._closed:
+                    return
+                self.running += 1
+                self._quiet.clear()
+                course.began = time.monotonic()
+                try:
+                    await self._think(course, show)
+                finally:
+                    taken = time.monotonic() - course.began
+                    self.pace = taken if not self.pace else 0.8 * self.pace + 0.2 * taken
+                    self.running -= 1
+                    if not self.running:
+                        self._quiet.set()
+
+    def _place(self, place: int) -> str:
+        ahead = place - 1 + self.running
+        others = "1 other answer" if ahead == 1 else f"{ahead} other answers"
+        estimate = f", about {ahead * self.pace:.0f} s" if self.pace >= 1 else ""
+        return f"*waiting for {others}{estimate}…*"
+
+    async def _think(self, course: _Course, show: Show) -> None:
+        obligation = course.obligation
+        # 3. Begin: from here on, further messages are another turn's.
+        turn = await self._store.claim_turn(obligation.turn, self._history.get(obligation.bot, 0))
+        if turn is None:
+            course.outcome = "gone"
+            return
+        # 4. Think; a model process that dies under the turn costs it a retry.
+        course.outcome, error, apology = "failed", "", ""
+        while True:
+            course.draft = Draft(text="")
+            try:
+                await self._reply(turn, course, show)
+            except EngineDied as died:
+                log.warning("turn %d: %s", turn.id, died, extra={"event": "engine_died"})
+                if await self._store.turn_died(turn.id) < MOST_DEATHS:
+                    continue
+                course.outcome, error = "dead", str(died)
+                apology = (
+                    "I am sorry, this message stopped my model several times. I have to leave it."
+                )
+            except TimeoutError:
+                error = f"no answer within {self._limits.turn:.0f} s"
+                apology = f"I found {error}. /retry asks again."
+            except StoreError:
+                raise
+            except BotdaemonError as failed:
+                log.warning("turn %d failed: %s", turn.id, failed, extra={"event": "turn_failed"})
+                error = str(failed)
+                apology = "I could not answer that; the operator's log says why. /retry asks again."
+            except Exception as bug:
+                log.exception("turn %d failed", turn.id, extra={"event": "turn_failed"})
+                error = repr(bug)
+                apology = "I could not answer that; the operator's log says why. /retry asks again."
+            break
+        # 5. On disk, with its letters: from here on it cannot be lost or said twice.
+        if apology:
+            await self._mouth.apologise(obligation, apology, close=course.outcome, error=error)
+        else:
+            course.outcome = await self._mouth.answer(obligation, course.draft, close="answered")
+
+    async def _reply(self, turn: Turn, course: _Course, show: Show) -> None:
+        bot = self._bots.get(turn.bot)
+        if bot is None:
+            raise BotdaemonError(f'there is no bot "{turn.bot}" any more')
+        async with asyncio.timeout(self._limits.turn), aclosing(bot.reply(turn)) as drafts:
+            async for draft in drafts:
+                course.draft = draft
+                if draft.final:
+                    return
+                show(draft.text)
+
+    def _log(self, course: _Course) -> None:
+        """The one canonical line of a turn."""
+        now = time.monotonic()
+        began = course.began or now
+        usage = course.draft.usage
+        log.info(
+            "turn",
+            extra={
+                "event": "turn",
+                "turn": course.obligation.turn,
+                "queue_ms": round(1000 * (began - course.accepted)),
+                "prompt_tokens": usage.prompt_tokens,
+                "first_token_ms": round(1000 * usage.first_token),
+                "tokens": usage.tokens,
+                "total_ms": round(1000 * (now - course.accepted)),
+                "outcome": course.outcome,
+            },
+        )

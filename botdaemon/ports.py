@@ -1,0 +1,156 @@
+"""The doors between the rooms: what each side may ask of the other. Knows no implementation.
+
+`Adapter` and `Archive` are what a platform sees and is seen as, `Bot` is what the dispatcher calls,
+`TextEngine` is what a bot calls. All of them are structural: nothing inherits from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from botdaemon.types import (
+    Address,
+    Draft,
+    Event,
+    File,
+    Letter,
+    Message,
+    ModelCard,
+    Piece,
+    Room,
+    TextRequest,
+    Thread,
+    Turn,
+)
+
+Deliver = Callable[[Event], Awaitable[int]]
+"""Hand an event to the dispatcher. Returns when it is safe on disk: only then may an adapter
+confirm to its platform. The result is the id of the message it is about, 0 where there is none.
+Raises `StoreFull` (do not confirm) or `Refused` (say why to the person)."""
+
+Dialect = Literal["commonmark", "plain", "discord", "mrkdwn", "telegram"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a platform can show."""
+
+    dialect: Dialect
+    #: longest text of one message after rendering, in `text_unit`s
+    text_limit: int
+    text_unit: Literal["characters", "utf-16"] = "characters"
+    #: bytes
+    file_limit: int = 8 * 2**20
+    #: messages of one reply before the rest becomes a file
+    parts_limit: int = 8
+    #: throttle of live drafts for each message; 0: this platform shows no drafts
+    edits_per_second: float = 0.0
+    #: pacing of all letters of the adapter together; 0: as fast as it takes them
+    letters_per_second: float = 0.0
+    buttons: bool = False
+
+
+class Adapter(Protocol):
+    """A platform. One without `Courier`'s methods is a *mirror*: it shows threads straight from
+    the store (`Archive`), so no letters are written for it."""
+
+    @property
+    def name(self) -> str:
+        """The instance's name in the configuration, not the platform's."""
+
+    @property
+    def traits(self) -> Traits: ...
+
+    async def run(self, deliver: Deliver) -> None:
+        """Be connected until cancelled. `AdapterDown`: start again after a pause;
+        `AdapterRefused`: leave it alone and say so."""
+
+    def typing(self, address: Address, bot: str) -> AbstractAsyncContextManager[None]:
+        """Show that `bot` is at work here, from acceptance to the last part."""
+
+    async def edit(self, letter: Letter) -> None:
+        """Make the message `letter.remote` say `letter.part`; doing so twice changes nothing.
+        On a mirror this shows a live draft, and `remote` names the draft.
+        Raises like `Courier.send`."""
+
+
+@runtime_checkable
+class Courier(Adapter, Protocol):
+    """An adapter that has to be handed every letter."""
+
+    async def send(self, letter: Letter) -> str:
+        """Send and return the platform's message id. `TryLater` means it certainly was not sent,
+        `Undeliverable` that it never can be; after any other error nobody knows, and `find` is
+        asked before it is sent again."""
+
+    async def find(self, letter: Letter) -> str | None:
+        """The platform's id of this letter if an earlier attempt arrived, else None."""
+
+
+class Archive(Protocol):
+    """The store as a mirror sees it: rooms, their threads, and a tail of what changes."""
+
+    async def rooms(self) -> list[Room]: ...
+
+    async def create_room(self, name: str, bots: Sequence[str], host: str | None = None) -> Room:
+        """Raises `Refused` for a bad or taken name and for an unknown bot. `host` None: the only
+        bot, if there is just one, else nobody."""
+
+    async def threads(self, room: str) -> list[Thread]:
+        """Newest activity first; `Refused` when there is no such room."""
+
+    async def open_thread(self, room: str, title: str) -> Thread: ...
+
+    async def main_thread(self, room: str) -> Thread:
+        """The thread of the room that a message without a thread goes to."""
+
+    async def messages(
+        self, room: str, *, thread: int | None = None, after: int = 0, limit: int = 100
+    ) -> list[Message]:
+        """At most `limit` messages with an id above `after`, oldest first, without deleted ones."""
+
+    async def recent(
+        self, thread: int, *, before: int | None = None, limit: int = 50
+    ) -> list[Message]:
+        """The last `limit` messages of a thread (older than id `before`), oldest first."""
+
+    async def changes(self, after: int, limit: int = 500) -> list[tuple[str, Message]]:
+        """(room, message) for every message of a room with `seq` above `after`, by growing seq;
+        deleted messages come with `deleted_at` set and no text."""
+
+    async def latest(self) -> int:
+        """The highest seq on disk."""
+
+    async def changed(self, after: int) -> None:
+        """Wait until there is a seq above `after`."""
+
+    def file(self, sha256: str) -> Path:
+        """Where a kept file lies."""
+
+    async def describe(self, sha256: str) -> File | None:
+        """What is known of a kept file."""
+
+
+class Bot(Protocol):
+    """Answers turns. It keeps nothing between them."""
+
+    def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        """Growing drafts, the last one final; none at all is silence. Close it to stop it."""
+
+
+class TextEngine(Protocol):
+    """Continues conversations with one model."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    def generate(self, request: TextRequest) -> AsyncGenerator[Piece]:
+        """Closing the iterator frees the device at the next token. Raises `EngineFailed`,
+        `EngineDied` or `ModelUnusable`."""
+
+    async def count(self, request: TextRequest) -> int:
+        """Tokens of the request's prompt in this model's own format."""

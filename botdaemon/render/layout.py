@@ -1,0 +1,343 @@
+"""Markdown into styled text: one string in runs that carry their styles. Knows no dialect.
+
+All that a reader must see is in the text (list markers, table columns, line breaks); what a
+platform may show in its own way (emphasis, links, quotes, code) is in the styles.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it.token import Token
+
+Kind = Literal[
+    "quote", "heading", "bold", "italic", "strike", "link", "url", "code", "pre", "marker"
+]
+
+
+class Style(NamedTuple):
+    """One style. `arg` is the heading's level, the link's target or the code block's language."""
+
+    kind: Kind
+    arg: str = ""
+
+
+Stack = tuple[Style, ...]
+
+
+class Run(NamedTuple):
+    """Text under the same styles, outermost first."""
+
+    text: str
+    stack: Stack = ()
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Styled text that can be cut anywhere."""
+
+    runs: Sequence[Run]
+
+    @cached_property
+    def text(self) -> str:
+        return "".join(run.text for run in self.runs)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *accumulate(len(run.text) for run in self.runs)]
+
+    def slice(self, start: int, end: int) -> list[Run]:
+        """The runs of `text[start:end]`."""
+        found: list[Run] = []
+        at = bisect_right(self._starts, start) - 1
+        while at < len(self.runs) and self._starts[at] < end:
+            run, offset = self.runs[at], self._starts[at]
+            text = run.text[max(0, start - offset) : end - offset]
+            if text:
+                found.append(Run(text, run.stack))
+            at += 1
+        return found
+
+
+# What no platform shows and a terminal would obey: control characters, noncharacters, surrogates.
+_BAD = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
+
+# The parser's time does not grow in proportion with the text, and it runs on the event loop. What
+# goes beyond these numbers is no message written to be read, so it may lose its looks (never its
+# text) to stay within a fraction of a second: seconds, without them, for lines in deep quotes,
+# brackets that are never closed, or tables that are wider than long.
+PARSE_LIMIT = 50_000
+_LINE_LIMIT = 2_000
+_BRACKET_LIMIT = 200
+_COLUMN_LIMIT = 60
+# The parser drops what is nested deeper than this; `layout` falls back before it does.
+_NESTING = 20
+
+
+@cache
+def _parser(*without: str) -> MarkdownIt:
+    # No raw HTML (it is text here). No reference definitions: they would vanish from the text.
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING})
+    return parser.enable(["strikethrough", "table"]).disable(["reference", *without])
+
+
+_BARE_URL = re.compile(r"https?://[^\s<>\"`|\\^{}\[\]]*[^\s<>\"`|\\^{}\[\].,;:!?'*_~]")
+_INLINE: dict[str, Kind] = {"strong": "bold", "em": "italic", "s": "strike"}
+_CELL = 40  # columns of a table are padded to this at most, or one long cell fills every row
+
+
+def clean(text: str) -> str:
+    """The text with plain line ends and without characters that nobody can be shown."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\v", " ").replace("\f", " ")
+    return _BAD.sub("\ufffd", text)
+
+
+def layout(text: str) -> Flow:
+    """Lay out Markdown. Whatever the text is, everything in it is in the result."""
+    text = clean(text)
+    if not text.strip():
+        return Flow(())
+    literal = Flow((Run(text.strip("\n")),))
+    lines = text.split("\n")
+    if len(text) > PARSE_LIMIT or len(lines) > _LINE_LIMIT:
+        return literal
+    without = []
+    if text.count("[") > _BRACKET_LIMIT:
+        without += ["link", "image"]
+    if any(line.count("|") > _COLUMN_LIMIT for line in lines):
+        without += ["table"]
+    try:
+        tokens = _parser(*without).parse(text)
+    except RecursionError:  # images within images
+        return literal
+    if any(token.level >= _NESTING - 1 for token in tokens):
+        return literal
+    flow = Flow(_Layout().lay(tokens))
+    return flow if flow.text.strip() else literal  # "#" alone is an empty heading
+
+
+@dataclass
+class _List:
+    """A list that is open. Its items are written at `outer`, what belongs to them at `indent`."""
+
+    number: int | None
+    outer: int
+    indent: int = 0
+    items: int = 0
+
+
+class _Layout:
+    """Walks the parser's tokens once."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        #: quotes and headings that are open, then the inline styles
+        self.stack: list[Style] = []
+        self.lists: list[_List] = []
+        #: how much of the stack was open all the time since the last block: the styles of a gap
+        self.floor = 0
+        #: what the last block was; "marker": the next block goes on the marker's line
+        self.last: Literal["", "paragraph", "item", "pre", "marker"] = ""
+
+    def lay(self, tokens: list[Token]) -> list[Run]:
+        at = 0
+        while at < len(tokens):
+            token = tokens[at]
+            match token.type:
+                case "blockquote_open":
+                    self.stack.append(Style("quote"))
+                case "heading_open":
+                    self.stack.append(Style("heading", token.tag[1:]))
+                case "blockquote_close" | "heading_close":
+                    self.pop()
+                case "bullet_list_open":
+                    self.lists.append(_List(None, self.indent))
+                case "ordered_list_open":
+                    self.lists.append(_List(int(token.attrs.get("start", 1)), self.indent))
+                case "bullet_list_close" | "ordered_list_close":
+                    self.lists.pop()
+                case "list_item_open":
+                    self.item()
+                case "list_item_close" if self.last == "marker":
+                    self.last = "item"
+                case "fence" | "code_block":
+                    self.pre(token.content.removesuffix("\n"), token.info)
+                case "hr":
+                    self.gap("paragraph")
+                    self.put("\u2014\u2014\u2014", _MARKER)
+                case "table_open":
+                    end = next(i for i in range(at, len(tokens)) if tokens[i].type == "table_close")
+                    self.pre(_table(tokens[at:end]))
+                    at = end
+                case "inline":
+                    self.gap("paragraph")
+                    self.inline(token.children or [])
+            at += 1
+        return self.runs
+
+    @property
+    def indent(self) -> int:
+        return self.lists[-1].indent if self.lists else 0
+
+    def put(self, text: str, *styles: Style) -> None:
+        if text:
+            self.runs.append(Run(text, (*self.stack, *styles)))
+
+    def pop(self) -> None:
+        self.stack.pop()
+        self.floor = min(self.floor, len(self.stack))
+
+    def gap(self, block: Literal["paragraph", "item", "pre"]) -> None:
+        """Write what stands between the last block and this one."""
+        if self.last and self.last != "marker":
+            if block == "item":
+                wide = self.lists[-1].items == 0 and len(self.lists) == 1
+                indent = self.lists[-1].outer
+            else:
+                wide = not self.lists or block == self.last == "paragraph"
+                indent = self.indent if block != "pre" else 0
+            newlines = "\n\n" if wide else "\n"
+            self.runs.append(Run(newlines + " " * indent, tuple(self.stack[: self.floor])))
+        self.last = block
+        self.floor = len(self.stack)
+
+    def item(self) -> None:
+        top = self.lists[-1]
+        self.gap("item")
+        marker = "\u2022 " if top.number is None else f"{top.number + top.items}. "
+        self.put(marker, _MARKER)
+        top.items += 1
+        top.indent = top.outer + len(marker)
+        self.last = "marker"
+
+    def pre(self, code: str, info: str = "") -> None:
+        # Code is never indented by the list it stands in: people copy it.
+        self.gap("pre")
+        language = re.match(r"[\w+#.-]{0,20}", info.strip())
+        self.put(code, Style("pre", language[0] if language else ""))
+
+    def inline(self, children: list[Token]) -> None:
+        links: list[tuple[str, int]] = []
+        for token in children:
+            match token.type:
+                case "text" | "text_special":
+                    self.words(token.content)
+                case "code_inline":
+                    self.put(token.content, Style("code"))
+                case "softbreak" | "hardbreak":
+                    self.newline()
+                case "link_open":
+                    links.append((str(token.attrs.get("href", "")), len(self.runs)))
+                    self.stack.append(Style("link", links[-1][0]))
+                case "link_close":
+                    self.stack.pop()
+                    self.link(*links.pop(), auto=token.info == "auto")
+                case "image":
+                    self.image(_flat(token.children or []), str(token.attrs.get("src", "")))
+                case kind if kind.endswith("_open"):
+                    self.stack.append(Style(_INLINE[kind.removesuffix("_open")]))
+                case kind if kind.endswith("_close"):
+                    self.stack.pop()
+                case _:
+                    self.put(token.content)
+
+    def newline(self) -> None:
+        kinds = {style.kind for style in self.stack}
+        if "link" in kinds or "heading" in kinds:
+            self.put(" ")
+        else:  # no inline style runs on across a line: not every dialect lets it
+            stack = tuple(style for style in self.stack if style.kind == "quote")
+            self.runs.append(Run("\n" + " " * self.indent, stack))
+
+    def words(self, text: str) -> None:
+        """Put text, with the addresses that are written out in it marked as such."""
+        at = 0
+        if not any(style.kind == "link" for style in self.stack):
+            for match in _BARE_URL.finditer(text):
+                url = match[0]
+                while url.endswith(")") and url.count(")") > url.count("("):
+                    url = url[:-1]
+                self.put(text[at : match.start()])
+                self.put(url, Style("url"))
+                at = match.start() + len(url)
+        self.put(text[at:])
+
+    def image(self, label: str, source: str) -> None:
+        """No platform shows an image within a text: it becomes a link."""
+        if any(style.kind == "link" for style in self.stack):
+            self.put(f"{label} ({source})" if label else source)
+        else:
+            at = len(self.runs)
+            self.put(label, Style("link", source))
+            self.link(source, at)
+
+    def link(self, target: str, at: int, *, auto: bool = False) -> None:
+        """Finish the link whose label are the runs from `at`."""
+        label = "".join(run.text for run in self.runs[at:])
+        web = target.startswith(("http://", "https://"))
+        if web and (auto or not label.strip() or label == target):
+            del self.runs[at:]
+            self.put(target, Style("url"))
+        elif not web:  # nothing a platform would open, so its target is shown
+            self.runs[at:] = [
+                Run(run.text, tuple(style for style in run.stack if style.kind != "link"))
+                for run in self.runs[at:]
+            ]
+            if target and not auto:
+                self.put(f" ({target})" if label.strip() else target)
+
+
+_MARKER = Style("marker")
+
+
+def _flat(children: list[Token]) -> str:
+    """Inline content without styles, for where there can be none."""
+    layout = _Layout()
+    layout.inline(children)
+    parts = []
+    for run in layout.runs:
+        target = next((style.arg for style in run.stack if style.kind == "link"), "")
+        parts.append(f"{run.text} ({target})" if target else run.text)
+    return "".join(parts).replace("\n", " ")
+
+
+def _table(tokens: list[Token]) -> str:
+    """A table as lines of text with aligned columns."""
+    rows: list[list[str]] = []
+    right: list[bool] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "th_open":
+            right.append("right" in str(token.attrs.get("style", "")))
+        elif token.type == "inline":
+            rows[-1].append(_flat(token.children or []))
+    widths = [
+        min(_CELL, max(_width(row[column]) for row in rows)) for column in range(len(rows[0]))
+    ]
+    lines = [
+        " | ".join(
+            " " * (width - _width(cell)) + cell if end else cell + " " * (width - _width(cell))
+            for cell, width, end in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-+-".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal or a fixed-width font that the text takes."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)

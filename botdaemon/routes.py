@@ -1,0 +1,95 @@
+"""Which bots a message calls, if any. Pure: knows no store, no platform and no clock."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from botdaemon.types import Call, Here, Posted, Why
+
+#: what may come before a name at the beginning of a message
+_HAIL = r"(?:(?:hey|hi|hello|ok|okay|yo|dear|so|and)\W+)?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggers:
+    """What calls a bot besides being asked directly."""
+
+    bot: str
+    #: names it answers to, its own first
+    names: tuple[str, ...]
+    #: regular expressions, searched for in the whole text
+    wake: tuple[re.Pattern[str], ...] = ()
+    #: 0 to 1: how often it joins in unasked
+    chance: float = 0.0
+    #: in a side thread it has spoken in, it needs no mention
+    follow_up: bool = True
+
+
+class Router:
+    """Decides by triggers; `serving` names the bots that each adapter's account speaks for, the
+    default first."""
+
+    def __init__(
+        self,
+        triggers: Iterable[Triggers],
+        serving: Mapping[str, Sequence[str]],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._triggers = {trigger.bot: trigger for trigger in triggers}
+        self._serving = serving
+        self._chance = chance
+        self._mention: dict[str, re.Pattern[str]] = {}
+        self._vocative: dict[str, re.Pattern[str]] = {}
+        for trigger in self._triggers.values():
+            name = "|".join(re.escape(name) for name in trigger.names)
+            self._mention[trigger.bot] = re.compile(rf"(?<!\w)@(?:{name})\b", re.IGNORECASE)
+            # Called by name, not talked about: at the beginning, or after a comma at the end.
+            self._vocative[trigger.bot] = re.compile(
+                rf"^\W*{_HAIL}(?:{name})\b|,\s*(?:{name})\W*$", re.IGNORECASE
+            )
+
+    def __call__(self, event: Posted, here: Here) -> list[Call]:
+        """The calls for a message, in the order in which the bots should speak."""
+        said = event.message
+        if said.author is None or said.author.is_bot:
+            return []
+        bots = self._bots_at(said.address.adapter, here)
+        if not bots:
+            return []
+        if here.replied_to in bots:
+            return [Call(here.replied_to, Why.REPLY)]
+        if named := self._named(said.text, bots):
+            return named
+        if event.direct:
+            return [Call(bots[0], Why.DIRECT)]
+        if event.mentioned:
+            return [Call(here.host or bots[0], Why.MENTION)]
+        if event.to_others:
+            return []
+        if here.host in bots:
+            return [Call(here.host, Why.ROOM)]
+        for bot in here.joined:
+            if bot in bots and self._triggers[bot].follow_up:
+                return [Call(bot, Why.FOLLOW_UP)]
+        for bot in bots:
+            if self._triggers[bot].chance and self._chance() < self._triggers[bot].chance:
+                return [Call(bot, Why.CHANCE)]
+        return []
+
+    def _bots_at(self, adapter: str, here: Here) -> list[str]:
+        bots = self._serving.get(adapter, ()) if here.bots is None else here.bots
+        return [bot for bot in bots if bot in self._triggers]
+
+    def _named(self, text: str, bots: Sequence[str]) -> list[Call]:
+        calls = []
+        for bot in bots:
+            if self._mention[bot].search(text):
+                calls.append(Call(bot, Why.MENTION))
+            elif self._vocative[bot].search(text) or any(
+                pattern.search(text) for pattern in self._triggers[bot].wake
+            ):
+                calls.append(Call(bot, Why.NAME))
+        return calls

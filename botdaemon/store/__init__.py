@@ -1,0 +1,320 @@
+"""The store: the only package that knows there is a database. Knows no adapter, bot or model.
+
+Writes are whole transactions on one thread (`writer`), grouped by noun (`intake`, `turns`,
+`letters`, `rooms`); reads go over read-only connections (`archive`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from botdaemon.errors import Refused, StoreError
+from botdaemon.store import archive, database, files, intake, letters, rooms, turns
+from botdaemon.store.archive import Readers, Tail
+from botdaemon.store.intake import Relay, Route
+from botdaemon.store.rows import one
+from botdaemon.store.writer import Writer, writing
+from botdaemon.types import (
+    Address,
+    Deleted,
+    Edited,
+    File,
+    Identity,
+    Letter,
+    Message,
+    Obligation,
+    Posted,
+    Pressed,
+    Reacted,
+    Recorded,
+    Room,
+    Thread,
+    Turn,
+)
+
+__all__ = ["Store", "open_store"]
+
+T = TypeVar("T")
+
+
+class Store:
+    """Made by `open_store`. Every writing method returns when its transaction is on disk, and
+    raises `StoreFull` when it could not be recorded."""
+
+    def __init__(
+        self, directory: Path, readers: Readers, tail: Tail, clock: Callable[[], float]
+    ) -> None:
+        self.directory = directory
+        self._readers = readers
+        self._tail = tail
+        self._clock = clock
+        self._writer: Writer
+        self._seq = tail.seq  # the writer's thread only
+        self._mirrors: frozenset[str] = frozenset()
+        self._bots: frozenset[str] = frozenset()
+
+    def _next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._writer.run(work)
+
+    # --- rooms -------------------------------------------------------------------------------
+
+    async def settle_rooms(
+        self,
+        configured: Mapping[str, Room],
+        channels: Mapping[Address, str],
+        *,
+        mirrors: Collection[str],
+        bots: Collection[str],
+    ) -> None:
+        """Make the rooms on disk those of the configuration; `mirrors` are the adapters that show
+        every room, `bots` the names a new room may have."""
+        self._mirrors = frozenset(mirrors)
+        self._bots = frozenset(bots)
+        await self._write(
+            lambda db: rooms.settle(db, configured, channels, self._mirrors, self._clock())
+        )
+
+    async def create_room(self, name: str, bots: Sequence[str], host: str | None = None) -> Room:
+        name = name.strip()
+        if not name or len(name) > rooms.LONGEST_NAME or not name.isprintable() or "/" in name:
+            raise Refused(
+                f"a room's name has 1 to {rooms.LONGEST_NAME} printable characters and no slash"
+            )
+        if not bots:
+            raise Refused("a room needs at least one bot")
+        for bot in bots:
+            if bot not in self._bots:
+                known = ", ".join(sorted(self._bots))
+                raise Refused(f'there is no bot "{bot}" (there are: {known})')
+        if host is None:
+            host = bots[0] if len(set(bots)) == 1 else ""
+        elif host and host not in bots:
+            raise Refused(f'the host "{host}" is not one of the room\'s bots')
+        unique = tuple(dict.fromkeys(bots))
+        return await self._write(
+            lambda db: rooms.create(db, name, unique, host, self._mirrors, self._clock())
+        )
+
+    async def open_thread(self, room: str, title: str) -> Thread:
+        place = await archive.find_room(self._readers, room)
+        title = " ".join(title.split())[: rooms.LONGEST_NAME]
+
+        def work(db: sqlite3.Connection) -> Thread:
+            return rooms.thread_of(db, rooms.open_thread(db, place.id, title, self._clock()))
+
+        return await self._write(work)
+
+    async def main_thread(self, room: str) -> Thread:
+        place = await archive.find_room(self._readers, room)
+        found = await archive.main_thread(self._readers, place.id)
+        if found is not None:
+            return found
+
+        def work(db: sqlite3.Connection) -> Thread:
+            return rooms.thread_of(db, rooms.main_thread(db, place.id, self._clock()))
+
+        return await self._write(work)
+
+    async def begin_anew(self, thread: int) -> int:
+        """A new thread in place of an old one; returns its id."""
+        return await self._write(lambda db: rooms.begin_anew(db, thread, self._clock()))
+
+    # --- intake ------------------------------------------------------------------------------
+
+    async def record_posted(self, event: Posted, route: Route, relay: Relay) -> Recorded:
+        """A message, the letters that `relay` writes to the thread's other addresses and the
+        turns that `route` finds, in one transaction. Both run on the writer's thread."""
+        return await self._write(
+            lambda db: intake.posted(db, event, route, relay, self._next_seq, self._clock())
+        )
+
+    async def record_edited(self, event: Edited) -> Recorded:
+        return await self._write(lambda db: intake.edited(db, event, self._next_seq))
+
+    async def record_deleted(self, event: Deleted) -> Recorded:
+        return await self._write(lambda db: intake.deleted(db, event, self._next_seq))
+
+    async def record_rating(self, event: Reacted | Pressed) -> Recorded:
+        return await self._write(lambda db: intake.rated(db, event, self._clock()))
+
+    async def record_asked(
+        self, address: Address, key: str, who: Identity, platform_id: str = ""
+    ) -> Recorded:
+        """A command or button was used; `duplicate` when it had been already."""
+        return await self._write(
+            lambda db: intake.asked(db, address, key, who, platform_id, self._clock())
+        )
+
+    # --- turns -------------------------------------------------------------------------------
+
+    async def recover(self) -> list[Obligation]:
+        """Every open turn after a start, oldest first."""
+        return await self._write(turns.recover)
+
+    async def claim_turn(self, turn: int, history: int) -> Turn | None:
+        """Begin a waiting turn with the newest `history` messages before it."""
+        return await self._write(lambda db: turns.claim(db, turn, history))
+
+    async def say(
+        self, said: Message, letters: Sequence[Letter], *, close: str = "", error: str = ""
+    ) -> int:
+        """A bot's answer or the daemon's notice, with its letters; with `close`, the end of the
+        message's turn in that state. Returns the message's id, 0 when the turn had ended."""
+        return await self._write(
+            lambda db: turns.say(db, said, letters, self._next_seq, close=close, error=error)
+        )
+
+    async def end_turn(self, turn: int, state: str, error: str = "") -> None:
+        """Close a turn without a word."""
+        await self._write(lambda db: turns.end(db, turn, state, error))
+
+    async def turn_died(self, turn: int) -> int:
+        """Count a model process that died under the turn; returns how many have."""
+        return await self._write(lambda db: turns.died(db, turn))
+
+    async def answer_again(self, thread: int, answer: int | None = None) -> Obligation | None:
+        """Take back an answer, by default the last, and oblige its bot to give another."""
+        return await self._write(
+            lambda db: turns.again(db, thread, answer, self._next_seq, self._clock())
+        )
+
+    async def undo(self, thread: int) -> int:
+        """Take back the last exchange; returns how many messages went."""
+        return await self._write(lambda db: turns.undo(db, thread, self._next_seq, self._clock()))
+
+    async def addresses_of(self, thread: int) -> tuple[Address, ...]:
+        """Everywhere the thread goes on."""
+        rows = await self._readers.all(
+            "SELECT adapter, channel, topic FROM addresses WHERE thread = ?", (thread,)
+        )
+        return tuple(Address(*row) for row in rows)
+
+    async def room_of(self, thread: int) -> Room | None:
+        """The room a thread belongs to, if any."""
+        row = await self._readers.one(
+            "SELECT r.name FROM threads t JOIN rooms r ON r.id = t.room WHERE t.id = ?", (thread,)
+        )
+        return None if row is None else await archive.find_room(self._readers, row[0])
+
+    # --- letters -----------------------------------------------------------------------------
+
+    async def open_places(self, adapter: str) -> list[Address]:
+        """Addresses of an adapter that letters wait for."""
+        return await self._write(lambda db: letters.open_places(db, adapter))
+
+    async def claim_letter(
+        self, address: Address, settled: tuple[int, str] | None = None
+    ) -> tuple[Letter, bool] | float | None:
+        """The next letter for an address, *sending* from now on; see `letters.claim`.
+
+        `settled` (letter, platform id) is settled in the same transaction.
+        """
+
+        def work(db: sqlite3.Connection) -> tuple[Letter, bool] | float | None:
+            if settled is not None:
+                letters.settle(db, *settled)
+            return letters.claim(db, address, self._clock())
+
+        return await self._write(work)
+
+    async def open_draft(
+        self, turn: int, address: Address, speaker: str, reply_to: str
+    ) -> tuple[Letter, bool]:
+        """The letter a live draft is shown in; see `letters.open_draft`."""
+        return await self._write(
+            lambda db: letters.open_draft(db, turn, address, speaker, reply_to, self._clock())
+        )
+
+    async def draft_sent(self, letter: int, remote: str) -> None:
+        """A live draft is shown under the platform id `remote`."""
+        await self._write(lambda db: letters.draft_sent(db, letter, remote))
+
+    async def postpone(self, letter: int, not_before: float, error: str, *, sent: bool) -> None:
+        await self._write(
+            lambda db: letters.postpone(db, letter, not_before, error, sent=sent)
+        )
+
+    async def bury(self, letter: int, error: str) -> None:
+        await self._write(lambda db: letters.bury(db, letter, error))
+
+    # --- files -------------------------------------------------------------------------------
+
+    async def keep(self, content: bytes, name: str, media_type: str) -> File:
+        """Keep a file's content; it is noted with the message that carries it."""
+        sha256 = await asyncio.to_thread(files.keep, self.directory / "files", content)
+        return File(sha256=sha256, name=name, media_type=media_type, size=len(content))
+
+    def file(self, sha256: str) -> Path:
+        return files.path_of(self.directory / "files", sha256)
+
+    async def describe(self, sha256: str) -> File | None:
+        return await archive.describe(self._readers, sha256)
+
+    # --- reading -----------------------------------------------------------------------------
+
+    async def rooms(self) -> list[Room]:
+        return await archive.rooms(self._readers)
+
+    async def threads(self, room: str) -> list[Thread]:
+        place = await archive.find_room(self._readers, room)
+        return await archive.threads(self._readers, place.id)
+
+    async def messages(
+        self, room: str, *, thread: int | None = None, after: int = 0, limit: int = 100
+    ) -> list[Message]:
+        place = await archive.find_room(self._readers, room)
+        return await archive.messages(
+            self._readers, place.id, thread=thread, after=after, limit=limit
+        )
+
+    async def recent(
+        self, thread: int, *, before: int | None = None, limit: int = 50
+    ) -> list[Message]:
+        return await archive.recent(self._readers, thread, before=before, limit=limit)
+
+    async def changes(self, after: int, limit: int = 500) -> list[tuple[str, Message]]:
+        return await archive.changes(self._readers, after, limit)
+
+    async def latest(self) -> int:
+        return self._tail.seq
+
+    async def changed(self, after: int) -> None:
+        await self._tail.beyond(after)
+
+
+@asynccontextmanager
+async def open_store(
+    directory: Path, *, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Store]:
+    """The store in a data directory, for as long as the context lasts.
+
+    Raises `StoreLocked` or `StoreUnusable`; nothing has been changed then.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(database.locked(directory))
+        path = directory / "botdaemon.db"
+        connection = await asyncio.to_thread(database.open_database, path)
+        stack.enter_context(closing(connection))
+        tail = Tail(one(connection, "SELECT coalesce(max(seq), 0) FROM messages"))
+        readers = await stack.enter_async_context(archive.reading(path))
+        store = Store(directory, readers, tail, clock)
+        store._writer = await stack.enter_async_context(
+            writing(connection, lambda: store._seq, tail.advance)
+        )
+        yield store
+        with suppress(StoreError):  # a full disk must not keep the daemon from stopping
+            await store._write(_optimize)
+
+
+def _optimize(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA optimize")

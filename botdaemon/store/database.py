@@ -1,0 +1,199 @@
+"""Opening the database: the lock, the pragmas, the migrations. Knows no table."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from botdaemon.errors import StoreLocked, StoreUnusable
+
+log = logging.getLogger(__name__)
+
+#: bytes kept aside so that a start on a full disk can still create SQLite's shared memory file
+BALLAST = 8 * 2**20
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the data directory for this process alone.
+
+    Raises `StoreLocked` when another process has it, `StoreUnusable` when it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = (directory / "lock").open("a+")
+    except OSError as error:
+        raise StoreUnusable(
+            f"the data directory {directory} cannot be written ({error.strerror}); "
+            "give it to the user that runs botdaemon, or set daemon.data_dir"
+        ) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            owner = handle.read(20).strip() or "unknown"
+            raise StoreLocked(
+                f"another botdaemon (process {owner}) is using {directory}; "
+                "stop it, or give this one another daemon.data_dir"
+            ) from None
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            handle.truncate(0)
+            handle.write(f"{os.getpid()}\n")
+            handle.flush()
+        yield
+
+
+def holder(directory: Path) -> int | None:
+    """The process that holds the data directory, or None when nobody does."""
+    try:
+        handle = (directory / "lock").open()
+    except OSError:
+        return None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = handle.read(20).strip()
+            return int(text) if text.isdigit() else 0
+    return None
+
+
+def open_database(
+    path: Path, migrations: Traversable | None = None
+) -> sqlite3.Connection:
+    """Open the database for writing and bring it to the newest schema.
+
+    Raises `StoreUnusable`, without having changed anything, when the file is no database, cannot
+    be written, or was written by a newer program.
+    """
+    try:
+        connection = _connect(path)
+    except sqlite3.OperationalError as error:
+        if not _drop_ballast(path.parent):
+            raise _unusable(path, error) from None
+        try:
+            connection = _connect(path)
+        except sqlite3.Error as again:
+            raise _unusable(path, again) from None
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error) from None
+    try:
+        _migrate(connection, path, migrations or resources.files(__package__) / "migrations")
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(path, error) from None
+    except BaseException:
+        connection.close()
+        raise
+    _keep_ballast(path.parent)
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # check_same_thread: opened here, then owned by the writer's thread alone.
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=5.0, cached_statements=256
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
+    name = str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith("SQLITE_NOTADB"):
+        return StoreUnusable(
+            f"{path} is not an SQLite database, or its beginning is damaged; it was left as it is: "
+            "put a backup in its place, or move it away to begin with an empty one"
+        )
+    if name.startswith("SQLITE_CORRUPT"):
+        return StoreUnusable(
+            f"{path} is damaged ({error}); it was left as it is: put a backup in its place"
+        )
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return StoreUnusable(
+            f"{path} cannot be opened for writing ({error}); check the permissions of the file and "
+            "its directory, and that the file system is not mounted read-only"
+        )
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return StoreUnusable(f"there is no space to open {path} ({error}); make room on its disk")
+    return StoreUnusable(f"{path} cannot be opened ({error})")
+
+
+# --- migrations ------------------------------------------------------------------------------
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, directory: Traversable) -> None:
+    steps = sorted(
+        (int(entry.name.split("_", 1)[0]), entry)
+        for entry in directory.iterdir()
+        if entry.name.endswith(".sql")
+    )
+    newest = steps[-1][0]
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > newest:
+        raise StoreUnusable(
+            f"{path} was written by a newer botdaemon (schema {version}, this one knows up to "
+            f"{newest}); it was left as it is: install the newer botdaemon, or restore a backup"
+        )
+    if 0 < version < newest:
+        _back_up(connection, path.with_name(f"{path.stem}-schema-{version}.db"))
+    for number, entry in steps:
+        if number <= version:
+            continue
+        # One transaction with its version: killed at any point, the schema is old or new.
+        # executescript would commit first, so the script itself carries BEGIN and COMMIT.
+        script = (
+            f"BEGIN IMMEDIATE;\n{entry.read_text('utf-8')}\nPRAGMA user_version={number};\nCOMMIT;"
+        )
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        log.info("schema %s", entry.name, extra={"event": "migrated", "schema": number})
+
+
+def _back_up(connection: sqlite3.Connection, target: Path) -> None:
+    with closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)
+
+
+# --- ballast ---------------------------------------------------------------------------------
+
+
+def _drop_ballast(directory: Path) -> bool:
+    try:
+        (directory / "ballast").unlink()
+    except OSError:
+        return False
+    log.warning("the disk is full: ballast dropped", extra={"event": "ballast_dropped"})
+    return True
+
+
+def _keep_ballast(directory: Path) -> None:
+    ballast = directory / "ballast"
+    if ballast.exists():
+        return
+    try:
+        with ballast.open("wb") as handle:
+            os.posix_fallocate(handle.fileno(), 0, BALLAST)
+    except OSError:
+        # As full as this, the disk needs the space more than the ballast does.
+        ballast.unlink(missing_ok=True)

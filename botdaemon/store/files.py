@@ -1,0 +1,50 @@
+"""Files beside the database, named by the SHA-256 of their content. Knows no table."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from botdaemon.errors import StoreFull
+
+
+def path_of(directory: Path, sha256: str) -> Path:
+    """Where a file lies. Raises `ValueError` for anything but a hex SHA-256."""
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise ValueError(f"{sha256!r} is no SHA-256")
+    return directory / sha256[:2] / sha256
+
+
+def keep(directory: Path, content: bytes) -> str:
+    """Put content on disk, durably, and return its SHA-256. Keeping it twice changes nothing."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    target = path_of(directory, sha256)
+    if target.exists():
+        return sha256
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as handle:
+            try:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+                Path(handle.name).chmod(0o644)
+                Path(handle.name).rename(target)
+            except BaseException:
+                Path(handle.name).unlink(missing_ok=True)
+                raise
+        _sync(target.parent)
+    except OSError as error:
+        raise StoreFull(f"the file was not kept ({error.strerror})") from None
+    return sha256
+
+
+def _sync(directory: Path) -> None:
+    # The rename itself must survive a power cut before a row may point to the file.
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

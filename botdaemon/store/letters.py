@@ -1,0 +1,104 @@
+"""The outbox's rows: step 8 of the road. Runs inside a transaction; knows no adapter.
+
+A letter is *sending* from before the network call until it is settled: one found in that state
+later may or may not have arrived, so it is verified before it is sent again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from botdaemon.store.rows import LETTER, LETTERS, letter
+from botdaemon.types import Address, Letter
+
+
+def open_places(db: sqlite3.Connection, adapter: str) -> list[Address]:
+    """Addresses that letters wait for."""
+    return [
+        Address(*row)
+        for row in db.execute(
+            "SELECT DISTINCT adapter, channel, topic FROM letters"
+            " WHERE adapter = ? AND state IN ('ready', 'sending') AND message IS NOT NULL",
+            (adapter,),
+        )
+    ]
+
+
+def claim(db: sqlite3.Connection, address: Address, now: float) -> tuple[Letter, bool] | float | None:
+    """Take the address's oldest letter: it is *sending* from now on.
+
+    Returns the letter and whether an earlier attempt ended without an answer; or the time before
+    which it may not be sent; or None when none waits. A live draft whose answer is not there yet
+    is not a letter to send.
+    """
+    row = db.execute(
+        f"""SELECT {LETTER}, l.state, l.not_before FROM {LETTERS}
+        WHERE l.adapter = ? AND l.channel = ? AND l.topic = ?
+        AND l.state IN ('ready', 'sending') AND l.message IS NOT NULL
+        ORDER BY l.message, l.number LIMIT 1""",
+        (address.adapter, address.channel, address.topic),
+    ).fetchone()
+    if row is None:
+        return None
+    *columns, state, not_before = row
+    if not_before > now:
+        return float(not_before)
+    db.execute(
+        "UPDATE letters SET state = 'sending', attempts = attempts + 1 WHERE id = ?", (row[0],)
+    )
+    return letter(columns), state == "sending"
+
+
+def open_draft(
+    db: sqlite3.Connection, turn_id: int, address: Address, speaker: str, reply_to: str, now: float
+) -> tuple[Letter, bool]:
+    """The letter that a live draft is shown in, *sending* from now on.
+
+    Returns it and whether an earlier attempt ended without an answer.
+    """
+    place = (turn_id, address.adapter, address.channel, address.topic)
+    fresh = db.execute(
+        """INSERT INTO letters (turn, adapter, channel, topic, speaker, reply_to, state,
+        attempts, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sending', 1, ?)
+        ON CONFLICT DO NOTHING""",
+        (*place, speaker, reply_to, now),
+    ).rowcount
+    row = db.execute(
+        f"""SELECT {LETTER}, l.state FROM {LETTERS}
+        WHERE l.turn = ? AND l.adapter = ? AND l.channel = ? AND l.topic = ? AND l.number = 0""",
+        place,
+    ).fetchone()
+    *columns, state = row
+    return letter(columns), not fresh and state == "sending"
+
+
+def draft_sent(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
+    """A live draft is shown under `remote`. When its answer came meanwhile, it is to be edited."""
+    db.execute(
+        "UPDATE letters SET remote = ?, state = CASE WHEN message IS NULL THEN 'sent'"
+        " ELSE 'ready' END WHERE id = ?",
+        (remote, letter_id),
+    )
+
+
+def settle(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
+    """It arrived."""
+    db.execute(
+        "UPDATE letters SET state = 'sent', remote = ?, error = '' WHERE id = ?",
+        (remote, letter_id),
+    )
+
+
+def postpone(
+    db: sqlite3.Connection, letter_id: int, not_before: float, error: str, *, sent: bool
+) -> None:
+    """It is to be tried again; `sent` says whether it may have arrived all the same."""
+    db.execute(
+        "UPDATE letters SET state = ?, not_before = ?, error = ? WHERE id = ?",
+        ("sending" if sent else "ready", not_before, error, letter_id),
+    )
+
+
+def bury(db: sqlite3.Connection, letter_id: int, error: str) -> None:
+    """It can never be sent; it is kept with the reason."""
+    db.execute("UPDATE letters SET state = 'dead', error = ? WHERE id = ?", (error, letter_id))

@@ -1,0 +1,211 @@
+"""Turns from claim to answer: steps 4 and 7 of the road. Runs inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from botdaemon.store import rooms
+from botdaemon.store.intake import insert_letter, insert_message, insert_turn
+from botdaemon.store.rows import MESSAGE, MESSAGES, message
+from botdaemon.types import (
+    Address,
+    Call,
+    Identity,
+    Letter,
+    Message,
+    Obligation,
+    Turn,
+    Why,
+)
+
+NextSeq = Callable[[], int]
+
+
+def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
+    """Begin a waiting turn: from here on no further message joins it.
+
+    The history is the newest `history` messages of the thread, then those that the turn answers;
+    what belongs to another open turn is left to that one. None when the turn is not waiting or
+    all that it was to answer has been taken back (then it is closed).
+    """
+    row = db.execute(
+        """SELECT t.thread, t.bot, t.why, t.direct, t.deaths, t.created_at, h.title, r.name,
+        i.adapter, i.account, i.name, i.is_bot, i.person
+        FROM turns t JOIN threads h ON h.id = t.thread LEFT JOIN rooms r ON r.id = h.room
+        LEFT JOIN identities i ON i.id = t.asked_by
+        WHERE t.id = ? AND t.state = 'waiting'""",
+        (turn_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    thread_id = row[0]
+    fresh = [
+        message(found)
+        for found in db.execute(
+            f"""SELECT {MESSAGE} FROM {MESSAGES} JOIN turn_messages x ON x.message = m.id
+            WHERE x.turn = ? AND m.deleted_at IS NULL ORDER BY m.id""",
+            (turn_id,),
+        )
+    ]
+    if not fresh:
+        db.execute("UPDATE turns SET state = 'silent' WHERE id = ?", (turn_id,))
+        return None
+    db.execute("UPDATE turns SET state = 'running' WHERE id = ?", (turn_id,))
+    earlier = [
+        message(found)
+        for found in db.execute(
+            f"""SELECT {MESSAGE} FROM {MESSAGES}
+            WHERE m.thread = ? AND m.kind = 'said' AND m.deleted_at IS NULL
+            AND m.id NOT IN (
+                SELECT x.message FROM turns t JOIN turn_messages x ON x.turn = t.id
+                WHERE t.thread = ? AND t.state IN ('waiting', 'running'))
+            ORDER BY m.id DESC LIMIT ?""",
+            (thread_id, thread_id, history),
+        )
+    ]
+    return Turn(
+        id=turn_id,
+        thread=thread_id,
+        bot=row[1],
+        why=Why(row[2]),
+        direct=bool(row[3]),
+        deaths=row[4],
+        created_at=row[5],
+        title=row[6],
+        room=row[7] or "",
+        asked_by=None
+        if row[8] is None
+        else Identity(
+            adapter=row[8], account=row[9], name=row[10], is_bot=bool(row[11]), person=row[12]
+        ),
+        history=(*reversed(earlier), *fresh),
+        fresh=len(fresh),
+        addresses=rooms.addresses_of(db, thread_id),
+    )
+
+
+def say(
+    db: sqlite3.Connection,
+    said: Message,
+    letters: Sequence[Letter],
+    next_seq: NextSeq,
+    *,
+    close: str = "",
+    error: str = "",
+) -> int:
+    """What a bot or the daemon says joins its thread, and its letters enter the outbox.
+
+    With `close` the message's turn ends in that state, all in the one transaction: an answer
+    without its letters, or twice, cannot be. A turn that has already ended says nothing (0).
+    """
+    if close and not end(db, said.turn, close, error):
+        return 0
+    message_id = insert_message(db, said, said.thread, None, next_seq())
+    for letter in letters:
+        insert_letter(db, letter, said.turn if close else None, message_id, said.sent_at)
+    return message_id
+
+
+def end(db: sqlite3.Connection, turn_id: int, state: str, error: str = "") -> bool:
+    """Close an open turn; False when it is closed already."""
+    return bool(
+        db.execute(
+            "UPDATE turns SET state = ?, error = ? WHERE id = ?"
+            " AND state IN ('waiting', 'running')",
+            (state, error, turn_id),
+        ).rowcount
+    )
+
+
+def died(db: sqlite3.Connection, turn_id: int) -> int:
+    """Count a model process that died under the turn; returns how many have."""
+    (deaths,) = db.execute(
+        "UPDATE turns SET deaths = deaths + 1 WHERE id = ? RETURNING deaths", (turn_id,)
+    ).fetchone()
+    return int(deaths)
+
+
+def recover(db: sqlite3.Connection) -> list[Obligation]:
+    """After a start: turns that were under way wait again. Nobody saw their answers.
+
+    Returns every open turn, oldest first.
+    """
+    db.execute("UPDATE turns SET state = 'waiting' WHERE state = 'running'")
+    waiting = db.execute("SELECT id FROM turns WHERE state = 'waiting' ORDER BY id").fetchall()
+    return [_obligation(db, turn_id) for (turn_id,) in waiting]
+
+
+def _obligation(db: sqlite3.Connection, turn_id: int) -> Obligation:
+    row = db.execute(
+        """SELECT t.thread, t.bot, t.asked_by, t.created_at,
+        m.adapter, m.channel, m.topic, m.platform_id
+        FROM turns t JOIN turn_messages x ON x.turn = t.id JOIN messages m ON m.id = x.message
+        WHERE t.id = ? ORDER BY m.id DESC LIMIT 1""",
+        (turn_id,),
+    ).fetchone()
+    return Obligation(
+        turn=turn_id,
+        thread=row[0],
+        bot=row[1],
+        asked_by=row[2] or 0,
+        created_at=row[3],
+        addresses=rooms.addresses_of(db, row[0]),
+        reply_to=(Address(*row[4:7]), row[7]),
+    )
+
+
+def again(
+    db: sqlite3.Connection, thread_id: int, answer: int | None, next_seq: NextSeq, now: float
+) -> Obligation | None:
+    """Take back an answer (by default the thread's last) and oblige its bot to give another.
+
+    None when there is no such answer.
+    """
+    row = db.execute(
+        """SELECT m.id, m.turn, t.bot, t.asked_by, t.direct FROM messages m
+        JOIN turns t ON t.id = m.turn
+        WHERE m.thread = ? AND m.kind = 'said' AND m.deleted_at IS NULL AND m.id = coalesce(?, m.id)
+        ORDER BY m.id DESC LIMIT 1""",
+        (thread_id, answer),
+    ).fetchone()
+    if row is None:
+        return None
+    message_id, old_turn, bot, asked_by, direct = row
+    _hide(db, message_id, next_seq(), now)
+    turn_id = insert_turn(db, thread_id, Call(bot, Why.RETRY), asked_by, bool(direct), now)
+    db.execute(
+        "INSERT INTO turn_messages (turn, message) SELECT ?, message FROM turn_messages"
+        " WHERE turn = ?",
+        (turn_id, old_turn),
+    )
+    return _obligation(db, turn_id)
+
+
+def undo(db: sqlite3.Connection, thread_id: int, next_seq: NextSeq, now: float) -> int:
+    """Take the last exchange out of the conversation: the newest answer and what it answered.
+
+    Returns how many messages went.
+    """
+    row = db.execute(
+        "SELECT turn FROM messages WHERE thread = ? AND kind = 'said' AND turn IS NOT NULL"
+        " AND deleted_at IS NULL ORDER BY id DESC LIMIT 1",
+        (thread_id,),
+    ).fetchone()
+    if row is None:
+        return 0
+    gone = db.execute(
+        """SELECT id FROM messages WHERE deleted_at IS NULL AND kind = 'said' AND (turn = ?
+        OR id IN (SELECT message FROM turn_messages WHERE turn = ?)) ORDER BY id""",
+        (row[0], row[0]),
+    ).fetchall()
+    for (message_id,) in gone:
+        _hide(db, message_id, next_seq(), now)
+    return len(gone)
+
+
+def _hide(db: sqlite3.Connection, message_id: int, seq: int, now: float) -> None:
+    db.execute(
+        "UPDATE messages SET deleted_at = ?, seq = ? WHERE id = ?", (now, seq, message_id)
+    )
+

@@ -1,0 +1,424 @@
+"""The nouns of the house as frozen data. Knows no platform, no database and no model.
+
+Times are seconds since the epoch (UTC) as ``float``. Text is neutral Markdown (CommonMark). An id
+is the store's integer key; 0 means "not recorded yet".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where something is said. Only the adapter that minted it reads meaning into its parts."""
+
+    adapter: str
+    channel: str
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A person's account on one adapter. Unlinked identities are separate people."""
+
+    adapter: str
+    account: str
+    name: str
+    is_bot: bool = False
+    person: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file kept beside the database under its SHA-256 (hex)."""
+
+    sha256: str
+    name: str
+    media_type: str
+    #: bytes
+    size: int
+
+
+class Kind(StrEnum):
+    """What a message is to the conversation."""
+
+    SAID = "said"
+    """Part of the conversation, read by bots."""
+    COMMAND = "command"
+    """A person's command; shown, never read by bots."""
+    NOTICE = "notice"
+    """The daemon speaking for itself; shown, never read by bots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What somebody said. Exactly one of ``author`` (a person) and ``bot`` (a name) is set, or
+    neither for a notice of the daemon."""
+
+    address: Address
+    text: str
+    sent_at: float
+    author: Identity | None = None
+    bot: str = ""
+    kind: Kind = Kind.SAID
+    #: the platform's id of the message; empty for what the daemon said on a mirror
+    platform_id: str = ""
+    #: the platform's id of the message this one answers
+    reply_to: str = ""
+    files: tuple[File, ...] = ()
+    id: int = 0
+    thread: int = 0
+    #: the turn that produced it
+    turn: int = 0
+    edited_at: float | None = None
+    deleted_at: float | None = None
+    #: grows with every change of any message; what a tail remembers
+    seq: int = 0
+
+    @property
+    def speaker(self) -> str:
+        """The name to show: the bot's, the person's, or empty for the daemon itself."""
+        return self.bot or (self.author.name if self.author else "")
+
+
+# --- events: what an adapter reports ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """Somebody said something."""
+
+    #: the platform's id of the event: with the adapter's name it refuses duplicates
+    key: str
+    message: Message
+    #: said to the account alone (a direct message)
+    direct: bool = False
+    #: the adapter's own account was mentioned
+    mentioned: bool = False
+    #: the text opens by mentioning somebody who is no bot of ours
+    to_others: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """Somebody changed the text of what they had said."""
+
+    key: str
+    address: Address
+    platform_id: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """Somebody took back what they had said."""
+
+    key: str
+    address: Address
+    platform_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reacted:
+    """Somebody put a reaction on a message, or took it away."""
+
+    key: str
+    address: Address
+    who: Identity
+    platform_id: str
+    emoji: str
+    added: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A platform's native slash command; typed ones come as `Posted` and are recognised later."""
+
+    key: str
+    address: Address
+    who: Identity
+    name: str
+    argument: str
+    at: float
+    direct: bool = False
+
+
+class Control(StrEnum):
+    """A button under an answer."""
+
+    STOP = "stop"
+    RETRY = "retry"
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressed:
+    """Somebody pressed a button of ours."""
+
+    key: str
+    address: Address
+    who: Identity
+    control: Control
+    at: float
+    #: the message that carries the button; empty for one that belongs to the thread
+    platform_id: str = ""
+
+
+Event = Posted | Edited | Deleted | Reacted | Command | Pressed
+
+
+# --- routing ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here:
+    """The place a message was said in, as routing sees it."""
+
+    #: the room's bots; None outside rooms
+    bots: tuple[str, ...] | None = None
+    #: the room's host, if any
+    host: str = ""
+    #: the bot whose message is being replied to
+    replied_to: str = ""
+    #: bots that have spoken in this side thread; empty in a main thread
+    joined: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A bot that should answer, and why."""
+
+    bot: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obligation:
+    """A turn as the dispatcher keeps it while it waits."""
+
+    turn: int
+    thread: int
+    bot: str
+    #: the identity that asked, as the store numbers it; 0 for nobody
+    asked_by: int
+    created_at: float
+    addresses: tuple[Address, ...] = ()
+    #: the platform id of the message to answer, and where it was said
+    reply_to: tuple[Address, str] | None = None
+    #: the message joined a turn that was already waiting
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What became of an event."""
+
+    message: int
+    thread: int
+    #: it had been recorded before; nothing changed
+    duplicate: bool = False
+    obligations: tuple[Obligation, ...] = ()
+    #: addresses that letters were written for
+    relayed: tuple[Address, ...] = ()
+
+
+# --- turns, drafts, letters ------------------------------------------------------------------
+
+
+class Why(StrEnum):
+    """What called a bot."""
+
+    DIRECT = "direct"
+    MENTION = "mention"
+    REPLY = "reply"
+    NAME = "name"
+    ROOM = "room"
+    """The room's host answers everything said there."""
+    FOLLOW_UP = "follow-up"
+    CHANCE = "chance"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A bot's obligation to answer, with the thread as it stood when the turn began."""
+
+    id: int
+    thread: int
+    bot: str
+    why: Why
+    asked_by: Identity | None
+    #: oldest first, ending with the messages to answer; no commands, notices or deleted messages
+    history: tuple[Message, ...]
+    #: how many messages at the end of `history` this turn answers
+    fresh: int
+    addresses: tuple[Address, ...]
+    room: str = ""
+    title: str = ""
+    direct: bool = False
+    #: how often a model process died under this turn
+    deaths: int = 0
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an answer cost."""
+
+    prompt_tokens: int = 0
+    tokens: int = 0
+    #: from the start of generation to the first token, seconds
+    first_token: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An answer as it grows: each draft holds the whole text so far, and the last one is final."""
+
+    text: str
+    files: tuple[File, ...] = ()
+    final: bool = False
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One message's worth of a reply, fit for one platform: text in its dialect, or one file."""
+
+    text: str = ""
+    #: the same without any markup, for the retry after a platform refused the markup
+    plain: str = ""
+    file: File | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A part on its way to one address. `key` is the idempotency key, the same on every attempt."""
+
+    id: int
+    key: str
+    address: Address
+    #: the bot that speaks; empty when the daemon speaks for itself
+    speaker: str
+    part: Part
+    #: position among the letters of one message to one address, from 0
+    number: int = 0
+    #: the platform id of the message to answer, on the first part only
+    reply_to: str = ""
+    #: the platform's id once sent; `Adapter.edit` changes that message
+    remote: str = ""
+    attempts: int = 0
+    created_at: float = 0.0
+    controls: tuple[Control, ...] = ()
+    #: the account on the address's adapter that alone should see it; empty for everybody
+    only_for: str = ""
+
+
+# --- rooms and threads -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """A named set of channels that share their threads, with the bots that live there."""
+
+    id: int
+    name: str
+    bots: tuple[str, ...]
+    #: the bot that answers whatever nobody else was asked; empty for none
+    host: str = ""
+    #: written in the configuration, as opposed to made by a person
+    configured: bool = False
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """One persistent conversation."""
+
+    id: int
+    room: str
+    title: str
+    created_at: float
+    #: when something was last said, or `created_at`
+    last_at: float
+    #: messages in it
+    count: int = 0
+    #: the one that a message without a thread goes to
+    main: bool = False
+
+
+# --- engines ---------------------------------------------------------------------------------
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatLine:
+    """One line of a prompt. `name` is who says it; empty for a system line."""
+
+    role: Role
+    text: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is chosen. ``None`` leaves the choice to the model's own defaults
+    (its format file, then its generation config)."""
+
+    #: 0 is greedy
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    no_repeat_ngram: int | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRequest:
+    """What a text engine is asked to continue: the lines, then the speaker's next line."""
+
+    model: str
+    #: the bot whose line is to be written
+    speaker: str
+    lines: tuple[ChatLine, ...]
+    sampling: Sampling = Sampling()
+    #: strings that end the reply and are never part of it, besides the format's own
+    stop: tuple[str, ...] = ()
+    #: room and title, for formats that have a place for them
+    room: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Newly generated text. The last piece has `finish` set and may have no text."""
+
+    text: str
+    #: tokens generated so far
+    tokens: int = 0
+    prompt_tokens: int = 0
+    #: "" while more follows; "stop" (end or stop string) or "length" on the last one
+    finish: Literal["", "stop", "length"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a bot must know of a model to write a prompt for it."""
+
+    #: tokens, prompt and reply together
+    context: int
+    #: when people's names are put before their text: never, only among several people, or always
+    names: Literal["never", "rooms", "always"] = "rooms"
+    #: tokens kept free for the reply when the bot asks for nothing else
+    max_tokens: int = 200

@@ -1,0 +1,134 @@
+"""One run of a model process, and the requests that depend on it. Knows no models.
+
+It ends with the process; `models.process` then begins another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from botdaemon.errors import BotdaemonError, EngineDied, EngineFailed, ModelUnusable
+from botdaemon.types import Piece, TextRequest
+from models import frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
+
+Inbox = asyncio.Queue[Piece | BotdaemonError]
+
+_ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
+
+
+class Life:
+    """One run of the process, and the requests that depend on it."""
+
+    def __init__(
+        self, name: str, child: asyncio.subprocess.Process, writer: asyncio.StreamWriter
+    ) -> None:
+        self._name = name
+        self.child = child
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self.inboxes: dict[int, Inbox] = {}
+        self.ready = False
+        self.loaded: list[str] = []
+        self.last_words = ""
+
+    @contextlib.contextmanager
+    def request(self, request: TextRequest) -> Iterator[Inbox]:
+        """Have it answered into the inbox; leaving early cancels it."""
+        inbox: Inbox = asyncio.Queue()
+        id = next(self._ids)
+        try:
+            data = frames.pack(
+                {"do": "generate", "id": id, "request": frames.pack_request(request)}
+            )
+        except ValueError as error:
+            raise EngineFailed(f"the prompt is too long to be sent: {error}") from error
+        if self._writer.is_closing():
+            raise EngineDied(self.epitaph())
+        self.inboxes[id] = inbox
+        self._writer.write(data)
+        try:
+            yield inbox
+        finally:
+            # Still there: neither finished nor failed. No await here, so that closing the
+            # iterator takes effect even while its task is being cancelled.
+            if self.inboxes.pop(id, None) is not None and not self._writer.is_closing():
+                self.send({"do": "cancel", "id": id})
+
+    def send(self, frame: frames.Frame) -> None:
+        self._writer.write(frames.pack(frame))
+
+    def take(self, frame: frames.Frame) -> None:
+        """Do what a frame of the process says."""
+        match frame:
+            case {"is": "piece", "id": id, "finish": finish, **rest}:
+                # Cancelled requests have no inbox any more, and their last pieces go nowhere.
+                inbox = self.inboxes.pop(id, None) if finish else self.inboxes.get(id)
+                if inbox:
+                    inbox.put_nowait(Piece(finish=finish, **rest))
+            case {"is": "failed", "id": id, "error": error, "message": message}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(_ERRORS[error](message))
+            case {"is": "ready"}:
+                self.ready = True
+            case {"is": "loaded", "model": model}:
+                self.loaded.append(model)
+            case {"is": "log", "level": level, "logger": logger, "message": message}:
+                logging.getLogger(logger).log(level, "%s", message, extra={"device": self._name})
+            case {"is": "cancelled", "id": id, "tokens": tokens}:
+                extra = {"event": "model.cancelled", "request": id, "tokens": tokens}
+                log.debug("request cancelled", extra=extra)
+            case _:
+                raise frames.Malformed(f"there is no message {frame.get('is')!r}")
+
+    async def read_stderr(self) -> None:
+        """Faults of the process that never reached its log, such as a crash in a library."""
+        assert self.child.stderr is not None
+        while block := await self.child.stderr.read(2**16):
+            for line in block.decode("utf-8", "replace").splitlines():
+                if line.strip():
+                    self.last_words = line.strip()
+                    log.warning("%s", line, extra={"event": "model.stderr", "device": self._name})
+
+    async def end(self, patience: float) -> None:
+        """Ask it to end by closing the socket; kill it if it does not. It ignores SIGTERM."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(patience):
+                await self.child.wait()
+        except TimeoutError:
+            log.warning(
+                "model process killed: it did not end when asked",
+                extra={"event": "model.killed", "device": self._name, "pid": self.child.pid},
+            )
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self.child.kill()
+        await self.child.wait()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def abandon(self, error: EngineDied) -> None:
+        for inbox in self.inboxes.values():
+            inbox.put_nowait(error)
+        self.inboxes.clear()
+
+    def epitaph(self) -> str:
+        status = self.child.returncode
+        if status is None:
+            how = "closed its connection"
+        elif status < 0:
+            how = f"was ended by {signal.Signals(-status).name}"
+        else:
+            how = f"ended with status {status}"
+        words = f" ({self.last_words})" if self.last_words else ""
+        return f'the model process "{self._name}" {how}{words}'

@@ -1,0 +1,294 @@
+"""Keeps a model process alive and lends out its engines. Lives in the daemon; never imports torch.
+
+    async with ModelProcess(name="gpu", models={"starter": ModelSpec(path=PATH)}) as process:
+        engine = process.engine("starter")
+
+When the process dies, the requests under way raise `EngineDied` at once, it is started again after
+a pause, and requests made meanwhile wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
+from botdaemon.types import ModelCard, Piece, Sampling, TextRequest
+from models import formats, frames, preflight
+from models.life import Life
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+"""Seconds before a dead process is started again: doubled each time it dies young."""
+HEALTHY = 60.0
+"""Seconds after which a death is no longer part of the same misfortune."""
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A model as the operator describes it."""
+
+    #: a directory, or a hub id that is already on this machine
+    path: str
+    revision: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    #: what the operator prefers to the model's own defaults
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A model process as `/status` shows it."""
+
+    name: str
+    #: 0 while it is not running
+    pid: int
+    ready: bool
+    #: the models that are loaded
+    loaded: tuple[str, ...]
+    restarts: int
+    #: requests waiting or being answered
+    requests: int
+    #: resident memory, bytes
+    memory: int
+
+
+class ModelEngine:
+    """One model of a process: a `TextEngine`."""
+
+    def __init__(
+        self, process: ModelProcess, model: str, format: formats.Format, preferred: Sampling
+    ) -> None:
+        self._process = process
+        self._model = model
+        self._format = format
+        self._preferred = preferred
+        wanted = preferred.max_tokens or format.card.max_tokens
+        self._card = replace(format.card, max_tokens=min(wanted, format.card.context - 1))
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    async def count(self, request: TextRequest) -> int:
+        # Here rather than over there: it costs a millisecond and the memory of one tokenizer,
+        # and a bot can pack its history while the process is busy or still starting. In a thread,
+        # because a megabyte of text or a model's own template may take its time.
+        return len(await asyncio.to_thread(self._format.encode, request))
+
+    async def generate(self, request: TextRequest) -> AsyncIterator[Piece]:
+        request = replace(
+            request, model=self._model, sampling=formats.merge(request.sampling, self._preferred)
+        )
+        life = await self._process.life()
+        with life.request(request) as inbox:
+            while True:
+                piece = await inbox.get()
+                if isinstance(piece, BotdaemonError):
+                    raise piece
+                yield piece
+                if piece.finish:
+                    return
+
+
+class ModelProcess:
+    """One model process through all its lives."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        models: Mapping[str, ModelSpec],
+        base: Path | None = None,
+        patience: float = 5.0,
+    ) -> None:
+        """`base`: where relative paths begin, by default the working directory. `patience`:
+        seconds the process gets to end by itself before it is killed."""
+        self._name = name
+        self._specs = dict(models)
+        self._base = base or Path.cwd()
+        self._patience = patience
+        self._directories: dict[str, Path] = {}
+        self._engines: dict[str, ModelEngine] = {}
+        self._restarts = 0
+        self._life: Life | None = None
+        #: the life that is to come, or its failure to; replaced after each attempt
+        self._awaited: asyncio.Future[Life]
+
+    async def __aenter__(self) -> Self:
+        """Start it, without waiting for the models to load. Raises `ModelUnusable`."""
+        await asyncio.to_thread(self._prepare)
+        self._awaited = self._hope()
+        async with AsyncExitStack() as stack:
+            group = asyncio.TaskGroup()
+            await group.__aenter__()
+            # Left without telling it of the body's exception, which it would wrap in a group.
+            stack.push_async_callback(group.__aexit__, None, None, None)
+            task = group.create_task(self._supervise(), name=f"model process {self._name}")
+            stack.callback(task.cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Stop it and wait for its end. Requests under way raise `EngineDied`."""
+        await self._stack.aclose()
+        _disappoint(self._awaited, f'the model process "{self._name}" was stopped')
+
+    def engine(self, model: str) -> ModelEngine:
+        return self._engines[model]
+
+    @property
+    def pid(self) -> int:
+        """0 while it is not running."""
+        return self._life.child.pid if self._life else 0
+
+    def status(self) -> Status:
+        life = self._life
+        return Status(
+            name=self._name,
+            pid=self.pid,
+            ready=life is not None and life.ready,
+            loaded=tuple(life.loaded) if life else (),
+            restarts=self._restarts,
+            requests=len(life.inboxes) if life else 0,
+            memory=_resident(self.pid),
+        )
+
+    async def life(self) -> Life:
+        """The running process; waits for it to start. Raises `EngineDied` when it did not."""
+        if self._life and self._life.ready:
+            return self._life
+        return await asyncio.shield(self._awaited)
+
+    @staticmethod
+    def _hope() -> asyncio.Future[Life]:
+        return asyncio.get_running_loop().create_future()
+
+    def _prepare(self) -> None:
+        for name, spec in self._specs.items():
+            try:
+                directory = preflight.resolve(spec.path, base=self._base, revision=spec.revision)
+                format = formats.load(directory)
+            except ModelUnusable as error:
+                raise ModelUnusable(f'model "{name}": {error}') from error
+            self._directories[name] = directory
+            self._engines[name] = ModelEngine(self, name, format, spec.sampling)
+
+    # --- supervision -------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            began = loop.time()
+            why = await self._live()
+            pause = FIRST_PAUSE if loop.time() - began > HEALTHY else pause
+            log.error(
+                "model process died",
+                extra={"event": "model.died", "device": self._name, "why": why, "pause": pause},
+            )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            self._restarts += 1
+
+    async def _live(self) -> str:
+        """Start the process, serve until it ends, and say why it did."""
+        ours, theirs = socket.socketpair()
+        # 1. Start it. The package is named by its place, since the working directory may hold
+        #    another `models`.
+        path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours, limit=frames.LIMIT)
+            try:
+                child = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "models.host", str(theirs.fileno())),
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, "PYTHONPATH": path},
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                )
+            except BaseException:
+                writer.close()
+                raise
+        life = self._life = Life(self._name, child, writer)
+        # 2. Serve until the socket closes.
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(life.read_stderr(), name=f"stderr of {self._name}")
+                try:
+                    await self._serve(life, reader)
+                finally:
+                    # 3. From here on requests wait for the next life, if this one was the awaited.
+                    self._life = None
+                    failed, self._awaited = self._awaited, self._hope()
+                    await life.end(self._patience)
+        finally:
+            # 4. Whatever happened, nobody waits in vain.
+            why = life.epitaph()
+            life.abandon(EngineDied(why))
+            _disappoint(failed, why)
+        return why
+
+    async def _serve(self, life: Life, reader: asyncio.StreamReader) -> None:
+        models = {
+            name: {
+                "directory": str(self._directories[name]),
+                "device": spec.device,
+                "dtype": spec.dtype,
+            }
+            for name, spec in self._specs.items()
+        }
+        try:
+            life.send({"do": "hello", "models": models})
+            while (frame := await frames.read(reader)) is not None:
+                try:
+                    life.take(frame)
+                except (KeyError, TypeError) as error:
+                    raise frames.Malformed(f"not understood: {frame!r:.200}") from error
+                if life.ready and not self._awaited.done():
+                    self._awaited.set_result(life)
+                    log.info(
+                        "model process started",
+                        extra={
+                            "event": "model.started",
+                            "device": self._name,
+                            "pid": life.child.pid,
+                        },
+                    )
+        except ConnectionError as error:
+            life.last_words = str(error)
+
+
+def _disappoint(awaited: asyncio.Future[Life], why: str) -> None:
+    if not awaited.done():
+        awaited.set_exception(EngineDied(why))
+        awaited.exception()  # looked at here, because nobody has to be waiting for it
+
+
+def _resident(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,136 @@
+"""Asks a trained starter what it was not taught, and counts. Knows not how it was trained."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from models.training.tokens import CONTEXT, IGNORED, Dialogue, Encoder, Sample, Turn
+from models.training.train import reply_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+
+    from models.training.corpora import Exchange, Personality
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How well text is foreseen: per token, and per byte, which compares between tokenizers."""
+
+    perplexity: float
+    bits_per_byte: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Of `asked` held-out queries: greedy replies that are the corpus's own, and any known one."""
+
+    asked: int
+    exact: float
+    fitting: float
+    misses: Sequence[tuple[str, str, str]]
+
+
+class Bot:
+    """A starter directory that talks, with the sampling its `format.json` asks for."""
+
+    def __init__(self, directory: Path) -> None:
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
+        self.model = GPT2LMHeadModel.from_pretrained(directory, dtype=torch.float32).eval()
+        self.encoder = Encoder(self.tokenizer)
+        self.sampling: dict[str, Any] = json.loads((directory / "format.json").read_text())[
+            "sampling"
+        ]
+
+    def replies(self, dialogues: Sequence[Dialogue], *, greedy: bool = False) -> list[str]:
+        """What the bot says next in each. Prompts of one length share a batch: none is padded."""
+        said = [""] * len(dialogues)
+        by_length: defaultdict[int, list[int]] = defaultdict(list)
+        prompts = [self.encoder.prompt(dialogue) for dialogue in dialogues]
+        room = CONTEXT - int(self.sampling["max_tokens"])
+        for i, prompt in enumerate(prompts):
+            by_length[min(len(prompt), room)].append(i)
+        for length, members in by_length.items():
+            for start in range(0, len(members), 64):
+                part = members[start : start + 64]
+                rows = self._generate([prompts[i][-length:] for i in part], greedy)
+                for i, row in zip(part, rows, strict=True):
+                    said[i] = self.tokenizer.decode(row[length:], skip_special_tokens=True).strip()
+        return said
+
+    @torch.inference_mode()
+    def _generate(self, prompts: list[list[int]], greedy: bool) -> list[list[int]]:
+        tokens = torch.tensor(prompts)
+        settings: dict[str, Any] = {"do_sample": False}
+        if not greedy:
+            settings = {key: value for key, value in self.sampling.items() if key != "max_tokens"}
+            settings["do_sample"] = True
+        rows = self.model.generate(
+            tokens,
+            attention_mask=torch.ones_like(tokens),
+            max_new_tokens=self.sampling["max_tokens"],
+            pad_token_id=self.tokenizer.pad_token_id,
+            **settings,
+        )
+        listed: list[list[int]] = rows.tolist()
+        return listed
+
+    @torch.inference_mode()
+    def likelihood(self, samples: Sequence[Sample]) -> Likelihood:
+        """Over the learned tokens of the samples; the bytes are those of the text alone."""
+        nats, tokens, size = 0.0, 0, 0
+        for start in range(0, len(samples), 32):
+            batch = samples[start : start + 32]
+            nats += reply_loss(self.model, batch, reduction="sum").item()
+            for sample in batch:
+                learned = [label for label in sample.labels[1:] if label != IGNORED]
+                tokens += len(learned)
+                size += len(self.tokenizer.decode(learned, skip_special_tokens=True).encode())
+        return Likelihood(math.exp(nats / tokens), nats / math.log(2) / size)
+
+
+def ask(bot: Bot, exchanges: Sequence[Exchange], known: Collection[str],
+        history: Callable[[Random], Dialogue] | None = None) -> Hits:  # fmt: skip
+    """Put every query to the bot, greedily; behind a drawn history, if one is given."""
+    rng = Random(7)
+    dialogues = []
+    for e in exchanges:
+        before: Sequence[Turn] = history(rng).turns if history else ()
+        dialogues.append(Dialogue(e.personality, [*_recent(bot, before), Turn("user", e.query)]))
+    replies = bot.replies(dialogues, greedy=True)
+    pairs = list(zip(exchanges, replies, strict=True))
+    return Hits(
+        len(pairs),
+        sum(reply == e.reply for e, reply in pairs) / len(pairs),
+        sum(reply == e.reply or reply in known for e, reply in pairs) / len(pairs),
+        [(e.query, e.reply, reply) for e, reply in pairs if reply != e.reply],
+    )
+
+
+def _recent(bot: Bot, turns: Sequence[Turn], room: int = 160) -> Sequence[Turn]:
+    """As much of a history, from its start, as leaves room for a question."""
+    kept: list[Turn] = []
+    for query, reply in zip(turns[::2], turns[1::2], strict=False):
+        room -= len(bot.encoder.text(query.text)) + len(bot.encoder.text(reply.text)) + 4
+        if room < 0:
+            break
+        kept += [query, reply]
+    return kept
+
+
+def converse(bot: Bot, lines: Sequence[str], personality: Personality) -> list[tuple[str, str]]:
+    """Say the lines one after the other, with everything said so far as history."""
+    turns: list[Turn] = []
+    for line in lines:
+        turns.append(Turn("user", line))
+        turns.append(Turn("assistant", bot.replies([Dialogue(personality, turns)])[0]))
+    return [(turns[i].text, turns[i + 1].text) for i in range(0, len(turns), 2)]

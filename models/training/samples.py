@@ -1,0 +1,188 @@
+"""Composes the dialogues to learn from. Knows what people say, not how it becomes tokens."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from models.training.corpora import (
+    PERSONALITIES,
+    Exchange,
+    Personality,
+    fold,
+    polish,
+    presentable,
+)
+from models.training.manners import ANYWHERE, Manners, Scene
+from models.training.tokens import Dialogue, Turn
+from models.training.vary import invented_name, vary
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from random import Random
+
+_WORD = re.compile(r"[a-z']+")
+_COMMON = 25
+
+
+def _common_words(dialogues: Sequence[Sequence[str]]) -> set[str]:
+    counts = Counter(
+        word for turns in dialogues for turn in turns for word in _WORD.findall(turn.lower())
+    )
+    return {word for word, count in counts.items() if count >= _COMMON}
+
+
+class English:
+    """Self-dialogue as it is, both voices to be learned: the language before the manners."""
+
+    def __init__(self, dialogues: Sequence[Sequence[str]]) -> None:
+        self._dialogues = dialogues
+
+    def draw(self, rng: Random) -> Dialogue:
+        turns = rng.choice(self._dialogues)
+        if rng.random() < 0.4:  # a chat may be joined anywhere
+            turns = turns[rng.randrange(len(turns) - 2) :]
+        bot = int(rng.random() < 0.8)  # mostly people speak first
+        return Dialogue(
+            rng.choice(PERSONALITIES),
+            [
+                Turn("assistant", polish(turn)) if i % 2 == bot else Turn("user", turn)
+                for i, turn in enumerate(turns)
+            ],
+        )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A dialogue being composed, with what was said in it that later lines may take up."""
+
+    personality: Personality
+    turns: list[Turn] = field(default_factory=list)
+    scene: Scene | None = None
+    met: set[str] = field(default_factory=set)
+    words: dict[str, str] = field(default_factory=dict)
+
+    def say(self, query: str, reply: str, *, learned: bool = True) -> None:
+        self.turns += [Turn("user", query), Turn("assistant", reply, learned)]
+
+
+class SmallTalk:
+    """Chains of small talk, the written manners and bits of self-dialogue, in one voice.
+
+    What matters is that every answer is learned behind every kind of history: a model that has only
+    seen "good night" as a first line says something else when it comes last.
+    """
+
+    def __init__(
+        self,
+        exchanges: Sequence[Exchange],
+        manners: Manners,
+        dialogues: Sequence[Sequence[str]],
+        held_out: Collection[str],
+    ) -> None:
+        written = manners.lines()
+        self._held_out = held_out
+        self._manners = manners
+        self._exchanges = {
+            p: [
+                e
+                for e in exchanges
+                if e.personality == p
+                and fold(e.query) not in held_out
+                and fold(e.query) not in written
+            ]
+            for p in PERSONALITIES
+        }
+        self._dialogues = dialogues
+        self._common = _common_words(dialogues)
+        self._openings = [scene for scene in manners.scenes if scene.opens]
+        self._weights = [
+            len(scene.say) ** 0.5 * (0.4 if ANYWHERE in scene.after else 1.0)
+            for scene in self._openings
+        ]
+        self._anywhere = [scene for scene in manners.scenes if ANYWHERE in scene.after]
+
+    def draw(self, rng: Random) -> Dialogue:
+        draft = _Draft("friendly" if rng.random() < 0.6 else "comic")
+        for _ in range(rng.choice([1, 1, 1, 1, 2, 2, 3, 4, 5, 6])):
+            kind = rng.random()
+            if kind < 0.40:
+                self._known(draft, rng)
+            elif kind < 0.88:
+                self._scene(draft, rng)
+            else:
+                self._topic(draft, rng)
+        turns = (
+            _as_typed_in_a_room(draft.turns, rng, self._manners)
+            if rng.random() < 0.2
+            else draft.turns
+        )
+        return Dialogue(draft.personality, turns)
+
+    def _known(self, draft: _Draft, rng: Random) -> None:
+        exchange = rng.choice(self._exchanges[draft.personality])
+        draft.say(self._typed(exchange.query, rng), exchange.reply)
+        draft.scene = None
+
+    def _scene(self, draft: _Draft, rng: Random) -> None:
+        """A scene that may come now, and often what may follow it."""
+        due = [s for s in self._manners.scenes if s.later & draft.met]
+        if due and rng.random() < 0.4:
+            scene = rng.choice(due)
+        elif draft.met & {"my name", "my name answer"}:
+            # Once a name was said, a question for it has one answer only.
+            scene = rng.choices(self._openings, self._weights)[0]
+            if scene.name == "recall nothing":
+                return
+        else:
+            scene = rng.choices(self._openings, self._weights)[0]
+        self._play(scene, draft, rng)
+        while rng.random() < 0.6 and draft.scene is not None:
+            fitting = [s for s in self._manners.scenes if draft.scene.name in s.after]
+            if not fitting or rng.random() < 0.25:
+                fitting = self._anywhere
+            self._play(rng.choice(fitting), draft, rng)
+
+    def _play(self, scene: Scene, draft: _Draft, rng: Random) -> None:
+        said, reply, words = self._manners.fill(scene, draft.personality, rng, draft.words)
+        draft.say(self._typed(said, rng), reply)
+        draft.scene = scene
+        draft.met.add(scene.name)
+        if scene.name in ("my name", "my name answer"):
+            draft.words["name"] = words["name"]
+
+    def _topic(self, draft: _Draft, rng: Random) -> None:
+        """A stretch of self-dialogue; only answers a bot may give are learned."""
+        turns = rng.choice(self._dialogues)
+        first = 0 if rng.random() < 0.5 else rng.randrange(len(turns) - 2)
+        turns = turns[first : first + 2 * rng.randint(1, 4)]
+        draft.scene = None
+        for i, (query, answer) in enumerate(zip(turns[::2], turns[1::2], strict=False)):
+            if fold(query) in self._held_out:
+                return
+            reply = polish(answer)
+            # Joined in the middle, the first answer speaks of what only the writer can know.
+            learned = (i > 0 or first == 0) and presentable(reply) and self._is_plain(reply)
+            draft.say(query, reply, learned=learned)
+
+    def _is_plain(self, reply: str) -> bool:
+        """Whether every word is a common one: neither misspelled nor a name known to few."""
+        return all(word in self._common for word in _WORD.findall(reply.lower()))
+
+    def _typed(self, line: str, rng: Random) -> str:
+        varied = vary(line, rng)
+        return line if fold(varied) in self._held_out else varied
+
+
+def _as_typed_in_a_room(turns: Sequence[Turn], rng: Random, manners: Manners) -> list[Turn]:
+    """The same with names before what people say, as the server writes it for several people."""
+    names = [
+        invented_name(rng) if rng.random() < 0.3 else rng.choice(manners.words["name"])
+        for _ in range(rng.randint(1, 3))
+    ]
+    return [
+        Turn("user", f"{rng.choice(names)}: {turn.text}") if turn.role == "user" else turn
+        for turn in turns
+    ]

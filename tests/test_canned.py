@@ -1,0 +1,266 @@
+"""What a bot with lines from a file promises: a line that fits, not again and again, typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botdaemon.bots.canned import CannedBot, Line, read_lines
+from botdaemon.bots.canning import PROMPTS, can
+from botdaemon.bots.text import TextBot
+from botdaemon.errors import ConfigError
+from botdaemon.types import (
+    Address,
+    Draft,
+    Identity,
+    Message,
+    ModelCard,
+    Piece,
+    Sampling,
+    TextRequest,
+    Turn,
+    Why,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+HERE = Address("web", "den")
+ANN = Identity(adapter="web", account="ann", name="Ann")
+
+LINES = (
+    {"text": "Arr, fresh rum!", "to": "what do you drink?"},
+    {"text": "The sea is my home.", "to": "where do you live?"},
+    {"text": "Raining again, is it?", "to": "how is the weather today?"},
+    {"text": "Shiver me timbers."},
+    {"text": "Yo ho ho."},
+)
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+class Clock:
+    """Remembers how long it was asked to sleep."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def pirate(path: Path, clock: Clock | None = None, *, speed: float = 10.0) -> CannedBot:
+    sleep = (clock or Clock()).sleep
+    return CannedBot("PETE", path, speed, 3.0, sleep=sleep, chance=random.Random(1))
+
+
+async def drafts(bot: CannedBot, *history: str) -> list[Draft]:
+    """What the bot says to a thread; lines of its own are written "PETE: ..."."""
+    messages = tuple(
+        Message(address=HERE, text=text.removeprefix("PETE: "), sent_at=0.0, bot="PETE")
+        if text.startswith("PETE: ")
+        else Message(address=HERE, text=text, sent_at=0.0, author=ANN)
+        for text in history
+    )
+    turn = Turn(
+        id=1,
+        thread=1,
+        bot="PETE",
+        why=Why.DIRECT,
+        asked_by=ANN,
+        history=messages,
+        fresh=1,
+        addresses=(HERE,),
+    )
+    return [draft async for draft in bot.reply(turn)]
+
+
+async def answer(bot: CannedBot, *history: str) -> str:
+    [draft] = await drafts(bot, *history)
+    assert draft.final
+    return draft.text
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "pete.jsonl", *LINES)
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("So what are you drinking tonight?", "Arr, fresh rum!"),
+        ("WHERE DO YOU LIVE", "The sea is my home."),
+        ("lovely weather!", "Raining again, is it?"),
+        ("timbers?", "Shiver me timbers."),
+    ],
+)
+async def test_the_line_fits_the_message(path, message, line):
+    assert await answer(pirate(path), message) == line
+
+
+async def test_a_message_that_nothing_fits_gets_a_line_that_answers_nothing_in_particular(path):
+    for message in ("the stock market", "\U0001f600", "", '"*)( NEAR/2 -'):
+        assert await answer(pirate(path), message) in ("Shiver me timbers.", "Yo ho ho.")
+
+
+async def test_no_line_twice_while_there_are_others(path):
+    bot, history = pirate(path), ["where do you live?"]
+    for _ in LINES:
+        history += [f"PETE: {await answer(bot, *history)}", "where do you live?"]
+    said = [text for text in history if text.startswith("PETE")]
+    assert said[0] == "PETE: The sea is my home."
+    assert len(set(said)) == len(LINES)
+
+
+async def test_never_the_same_line_twice_in_a_row(tmp_path):
+    bot = pirate(write(tmp_path / "two.jsonl", {"text": "aye", "to": "yes"}, {"text": "nay"}))
+    history = ["yes"]
+    for _ in range(8):
+        line = await answer(bot, *history)
+        assert f"PETE: {line}" not in history[-2:]
+        history += [f"PETE: {line}", "yes"]
+    only = pirate(write(tmp_path / "one.jsonl", {"text": "aye"}))
+    assert await answer(only, "yes") == "aye"
+    assert await drafts(only, "yes", "PETE: aye", "yes") == []
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=50)
+def test_whatever_is_said_is_answered(tmp_path_factory, text):
+    path = write(tmp_path_factory.mktemp("lines") / "pete.jsonl", *LINES)
+    assert asyncio.run(answer(pirate(path), text))
+
+
+async def test_a_line_takes_as_long_as_typing_it_and_never_longer_than_allowed(tmp_path):
+    clock = Clock()
+    await answer(pirate(write(tmp_path / "a", {"text": "x" * 20}), clock), "hi")
+    await answer(pirate(write(tmp_path / "b", {"text": "x" * 900}), clock), "hi")
+    await answer(pirate(write(tmp_path / "c", {"text": "x" * 900}), clock, speed=0), "hi")
+    assert clock.slept == [pytest.approx(2.0, rel=0.2), 3.0, 0.0]
+
+
+async def test_changed_lines_are_taken_up_and_broken_ones_are_not(path, caplog):
+    bot = pirate(path)
+    write(path, {"text": "Ahoy!"})
+    assert await answer(bot, "hi") == "Ahoy!"
+    path.write_text("ahoy", encoding="utf-8")
+    assert await answer(bot, "hi") == "Ahoy!"
+    assert "pete.jsonl:1: this is not JSON" in caplog.text
+    path.unlink()
+    assert await answer(bot, "hi") == "Ahoy!"
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["hello", "{", "[]", "{}", '{"text": ""}', '{"text": 1}', '{"text": "a", "to": 1}',
+     '{"text": "a", "too": "b"}', r'{"text": "\ud800"}', "null", '"a"'],
+)  # fmt: skip
+def test_a_broken_line_is_named_with_its_number(tmp_path, row):
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f'{{"text": "fine"}}\n\n{row}\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_lines(path)
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{path}:3: ")
+
+
+def test_many_broken_lines_are_not_all_listed(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("x\n" * 100, encoding="utf-8")
+    with pytest.raises(ConfigError, match="and 95 more such lines"):
+        read_lines(path)
+
+
+def test_a_missing_empty_or_unreadable_file_is_refused_in_words(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        pirate(tmp_path / "none.jsonl")
+    with pytest.raises(ConfigError, match="no lines in it"):
+        pirate(write(tmp_path / "empty.jsonl"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        pirate(tmp_path)
+    (tmp_path / "latin").write_bytes(b'{"text": "caf\xe9"}')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        pirate(tmp_path / "latin")
+
+
+# --- filling the file --------------------------------------------------------------------------
+
+
+class Parrot:
+    """An engine that says what it was asked, with a number that grows until it has no more."""
+
+    card = ModelCard(context=1000)
+
+    def __init__(self, different: int = 10**6) -> None:
+        self.asked: list[str] = []
+        self._different = different
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Piece, None]:
+        self.asked.append(request.lines[-1].text)
+        number = min(len(self.asked), self._different)
+        yield Piece(text=f"Answer {number}.", tokens=1)
+        yield Piece(text="", tokens=1, finish="stop")
+
+    async def count(self, request: TextRequest) -> int:
+        return len(request.lines)
+
+
+def parrot(engine: Parrot) -> TextBot:
+    return TextBot("JOE", "", "tiny", engine, Sampling(), 10)
+
+
+async def test_canning_fills_the_file_up_to_the_count_and_tells_how_far_it_is(tmp_path):
+    path = tmp_path / "new" / "joe.jsonl"
+    seen = [number async for number in can(parrot(Parrot()), ["hi", "bye"], 5, path)]
+    assert seen == [0, 1, 2, 3, 4, 5]
+    lines = read_lines(path)
+    assert lines[:2] == [Line("Answer 1.", "hi"), Line("Answer 2.", "bye")]
+    assert len(lines) == 5
+    assert await answer(pirate(path), "bye") == "Answer 2."
+
+
+async def test_canning_goes_on_where_it_stopped_and_never_doubles_a_line(tmp_path):
+    path = tmp_path / "joe.jsonl"
+    path.write_text('{"text": "answer 2"}', encoding="utf-8")  # an editor left the line open
+    seen = [number async for number in can(parrot(Parrot()), PROMPTS, 3, path)]
+    assert seen == [1, 2, 3]
+    assert [line.text for line in read_lines(path)] == ["answer 2", "Answer 1.", "Answer 3."]
+    assert [number async for number in can(parrot(Parrot()), PROMPTS, 3, path)] == [3]
+
+
+async def test_an_interrupted_canning_keeps_every_counted_line(tmp_path):
+    path = tmp_path / "joe.jsonl"
+    run = can(parrot(Parrot()), PROMPTS, 100, path)
+    async for number in run:
+        if number == 4:
+            break
+    assert len(read_lines(path)) == 4
+    await run.aclose()
+
+
+async def test_canning_ends_when_the_bot_only_repeats_itself(tmp_path):
+    engine = Parrot(different=3)
+    seen = [number async for number in can(parrot(engine), ["hi"], 10, tmp_path / "joe.jsonl")]
+    assert seen == [0, 1, 2, 3]
+    assert "Answer 1." in engine.asked  # it was asked its own lines, too
+
+
+async def test_a_full_disk_leaves_the_file_whole(tmp_path):
+    if os.geteuid() != 0 and not os.path.exists("/dev/full"):  # noqa: PTH110
+        raise AssertionError("this test needs /dev/full")
+    path = tmp_path / "joe.jsonl"
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        [number async for number in can(parrot(Parrot()), ["hi"], 1, path)]

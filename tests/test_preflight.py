@@ -1,0 +1,215 @@
+"""A model that cannot be used is refused with one clear sentence, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tiny_models import chat_model
+
+from botdaemon.errors import ModelUnusable
+from models import preflight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOBODY = 65534
+
+
+def _write(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda d: (d / name).write_bytes(content) and None
+
+
+def _remove(*names: str) -> Callable[[Path], None]:
+    return lambda d: [(d / name).unlink() for name in names] and None
+
+
+def _empty(d: Path) -> None:
+    for path in d.iterdir():
+        path.unlink()
+
+
+def _pickle_only(d: Path) -> None:
+    (d / "model.safetensors").unlink()
+    (d / "pytorch_model.bin").write_bytes(pickle.dumps({}))
+    (d / "training_args.bin").write_bytes(pickle.dumps({}))
+
+
+def _truncated(d: Path) -> None:
+    weights = d / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def _shard_missing(d: Path) -> None:
+    (d / "model.safetensors").rename(d / "model-1-of-2.safetensors")
+    shards = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
+    (d / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+
+def _encoder_decoder(d: Path) -> None:
+    (d / "config.json").write_text('{"is_encoder_decoder": true, "model_type": "t5"}')
+
+
+def _adapter(d: Path) -> None:
+    _empty(d)
+    (d / "adapter_config.json").write_text("{}")
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+BROKEN = {
+    "empty": (_empty, "is no text model: the directory is empty"),
+    "no config": (_remove("config.json"), "has no config.json (it has chat_template.jinja,"),
+    "an adapter": (_adapter, "merge it into its base model"),
+    "bad config": (_write("config.json", b"{"), "config.json is not valid JSON"),
+    "odd config": (_write("config.json", b"[]"), "config.json must hold a JSON object"),
+    "another kind": (_encoder_decoder, "but a t5 model"),
+    "no weights": (_remove("model.safetensors"), "has no weights (model.safetensors)"),
+    "pickle only": (_pickle_only, "only as a pickle (pytorch_model.bin), which can run any code"),
+    "pointer": (_write("model.safetensors", LFS), "is a git-lfs pointer"),
+    "pointer to tokenizer": (_write("tokenizer.json", LFS), "tokenizer.json is a git-lfs pointer"),
+    "truncated": (_truncated, "is incomplete: "),
+    "nothing in it": (_write("model.safetensors", b""), "is incomplete (0 bytes)"),
+    "no safetensors": (_write("model.safetensors", b"\x02" + bytes(7) + b"??"), "is not a safeten"),
+    "shard missing": (_shard_missing, "names 2 files of weights, but model-2-of-2.safetensors is"),
+    "no tokenizer": (_remove("tokenizer.json"), "has no tokenizer.json; write it once with: "),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_model_directory_is_refused_with_one_clear_sentence(
+    case: str, tmp_path: Path
+) -> None:
+    spoil, sentence = BROKEN[case]
+    model = shutil.copytree(chat_model(), tmp_path / "model")
+    spoil(model)
+
+    with pytest.raises(ModelUnusable) as refused:
+        preflight.resolve("model", base=tmp_path)
+
+    assert sentence in str(refused.value)
+    assert str(model) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_directory_is_named_with_what_lies_beside_it(tmp_path: Path) -> None:
+    shutil.copytree(chat_model(), tmp_path / "starter")
+    with pytest.raises(ModelUnusable, match=r"no model directory .*/startr \(did you mean \"starte"):
+        preflight.resolve("./startr", base=tmp_path)
+    with pytest.raises(ModelUnusable, match=r"/gpt \(beside it: starter\)"):
+        preflight.resolve(str(tmp_path / "gpt"), base=tmp_path)
+    with pytest.raises(ModelUnusable, match=r"no model directory .*/there \(not even .*/nowhere\)"):
+        preflight.resolve("./nowhere/there", base=tmp_path)
+
+
+def test_a_file_is_no_model_directory(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelUnusable, match="is a file; name the directory"):
+        preflight.resolve("model.safetensors", base=tmp_path)
+
+
+@contextmanager
+def _as_nobody() -> Iterator[None]:
+    """Root may read everything, so a test that runs as root steps down."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_an_unreadable_file_is_named_with_the_command_that_helps() -> None:
+    with tempfile.TemporaryDirectory() as home:  # pytest's own directories are closed to others
+        Path(home).chmod(0o755)
+        model = shutil.copytree(chat_model(), Path(home) / "model")
+        for path in (model, *model.iterdir()):
+            path.chmod(0o755)
+        weights = model / "model.safetensors"
+        # As safetensors leaves them for their owner; here that is nobody who could read.
+        weights.chmod(0o600 if os.geteuid() == 0 else 0)
+        with _as_nobody(), pytest.raises(ModelUnusable) as refused:
+            preflight.resolve("model", base=Path(home))
+
+    assert f"{weights} cannot be read by this user" in str(refused.value)
+    assert f"chmod -R a+rX {model}" in str(refused.value)
+
+
+def test_the_command_for_a_pickle_converts_it(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    model = shutil.copytree(chat_model(), tmp_path / "model")
+    torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+
+    with pytest.raises(ModelUnusable) as refused:
+        preflight.resolve("model", base=tmp_path)
+    command = str(refused.value).partition("with: ")[2].replace("python", sys.executable, 1)
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+
+    assert preflight.resolve("model", base=tmp_path) == model
+
+
+def test_hub_models_are_found_in_the_cache_and_nothing_else_is_asked(tmp_path: Path) -> None:
+    cached = tmp_path / "hub" / "models--acme--tiny"
+    shutil.copytree(chat_model(), cached / "snapshots" / "abc123")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc123")
+    program = """
+import sys
+from pathlib import Path
+from botdaemon.errors import ModelUnusable
+from models import preflight
+print(preflight.resolve("acme/tiny", base=Path.cwd()))
+for revision in (None, "v2"):
+    try:
+        preflight.resolve("acme/huge", base=Path.cwd(), revision=revision)
+    except ModelUnusable as error:
+        print(error)
+"""
+    said = _python(program, HF_HUB_CACHE=str(tmp_path / "hub"))
+
+    found, missing, missing_revision = said.splitlines()
+    assert found == str(cached / "snapshots" / "abc123")
+    assert 'the hub model "acme/huge" is not on this machine' in missing
+    assert missing.endswith("fetch it first with: hf download acme/huge")
+    assert missing_revision.endswith("hf download acme/huge --revision v2")
+
+
+def test_checking_a_model_and_counting_its_tokens_never_imports_torch() -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from botdaemon.types import ChatLine, TextRequest
+from models import echo, formats, preflight, process
+format = formats.load(preflight.resolve({str(chat_model())!r}, base=Path.cwd()))
+hello = TextRequest(model="", speaker="Bot", lines=(ChatLine(role="user", text="hello"),))
+assert len(format.encode(hello)) > 5
+print(sorted({{"torch", "transformers", "numpy"}} & set(sys.modules)))
+"""
+    assert _python(program).strip() == "[]"
+
+
+def _python(program: str, **environment: str) -> str:
+    root = str(Path(preflight.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": root, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

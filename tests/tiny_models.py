@@ -1,0 +1,116 @@
+"""Builds tiny but real GPT-2 models on disk, once per test run. Their weights are random."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+TEXTS = [
+    "hello there, how are you today?",
+    "i am fine, thank you. what is your name?",
+    "my name is Ada and i like music, films and long walks.",
+    "good night! Bob: see you tomorrow.",
+    "the weather is grey; the cats are asleep.",
+] * 8
+
+CHATML = """\
+{%- for message in messages -%}
+{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif -%}
+"""
+
+
+def build(
+    directory: Path,
+    *,
+    special: tuple[str, ...] = ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    template: str = CHATML,
+    format: dict[str, Any] | None = None,
+    context: int = 256,
+    seed: int = 0,
+) -> Path:
+    """A GPT-2 with two layers and a byte-level BPE of about 500 tokens. The first special token is
+    the end of text; without a template the format is derived from the tokens."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer = tiny_tokenizer(special)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    settings: dict[str, Any] = {"eos_token": special[0], "bos_token": special[0]}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    if template:
+        (directory / "chat_template.jinja").write_text(template)
+    if format is not None:
+        (directory / "format.json").write_text(json.dumps(format))
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=tokenizer.get_vocab_size(),
+        n_positions=context,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        # With the usual 0.02 an untrained model says the same token for ever.
+        initializer_range=0.6,
+        bos_token_id=tokenizer.token_to_id(special[0]),
+        eos_token_id=tokenizer.token_to_id(special[0]),
+    )
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():  # bytes and control tokens become unlikely, and the babble readable
+        for i in range(tokenizer.get_vocab_size()):
+            text = tokenizer.decode([i])
+            if not (text and text.isprintable() and text.isascii()):
+                model.transformer.wte.weight[i] = 0
+    model.save_pretrained(directory)
+    return directory
+
+
+def tiny_tokenizer(special: tuple[str, ...]) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        TEXTS,
+        trainers.BpeTrainer(
+            vocab_size=500,
+            special_tokens=[AddedToken(token, special=True) for token in special],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return tokenizer
+
+
+@functools.cache
+def _home() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="tiny-models-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
+@functools.cache
+def chat_model() -> Path:
+    """A model with a ChatML template. Shared by all tests: do not write into it."""
+    return build(_home() / "chat")
+
+
+@functools.cache
+def speakers_model() -> Path:
+    """A model that knows only the end of text, hence speaker tags."""
+    return build(_home() / "speakers", special=("<|endoftext|>",), template="")
+
+
+@functools.cache
+def reddit_model() -> Path:
+    """A model of the Reddit family that learned its tags as plain text."""
+    return build(
+        _home() / "reddit", special=("<|endoftext|>",), template="", format={"kind": "reddit"}
+    )
