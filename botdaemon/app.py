@@ -13,17 +13,18 @@ import importlib.util
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs, systemd
 from botdaemon.bots.canned import CannedBot
-from botdaemon.bots.text import TextBot
+from botdaemon.bots.canning import PROMPTS, fill
+from botdaemon.bots.text import TextBot, opening
 from botdaemon.check import Overhead
 from botdaemon.config import (
+    CannedBotConfig,
     Config,
     EchoConfig,
     ModelConfig,
@@ -35,7 +36,7 @@ from botdaemon.config import (
     read_token,
 )
 from botdaemon.dispatcher import Dispatcher, House, Limits
-from botdaemon.errors import AdapterDown, AdapterRefused, BotdaemonError, ConfigError
+from botdaemon.errors import AdapterDown, AdapterRefused, ConfigError
 from botdaemon.outbox import Outboxes
 from botdaemon.ports import Adapter, Bot, Courier, Deliver, TextEngine
 from botdaemon.routes import Router, Triggers
@@ -43,6 +44,9 @@ from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
 from botdaemon.types import Address, Room
 from botdaemon.web import Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +98,10 @@ async def serve(config: Config, *, on_ready: Callable[[Daemon], None] = lambda _
     with _signals(stop, config.path):
         async with running(config) as daemon:
             on_ready(daemon)
-            systemd.notify("READY=1")
+            systemd.ready("answering")
             log.info("ready", extra={"event": "ready"})
-            await stop.asked.wait()
-            systemd.notify("STOPPING=1")
+            await _either(stop.asked, daemon.left)
+            systemd.stopping("finishing answers")
             log.info("stopping", extra={"event": "stopping"})
             # 1. No new turns; messages are still recorded.
             # 2. Turns under way finish within the grace period, and
@@ -112,6 +116,15 @@ async def serve(config: Config, *, on_ready: Callable[[Daemon], None] = lambda _
                 },
             )
         # 5. Adapters, model processes and the store end as their contexts do.
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _wind_down(daemon: Daemon, stop: Stop, grace: float) -> None:
@@ -174,9 +187,7 @@ async def running(
         }
         ready: dict[str, bool | str] = {"daemon": "starting"}
         servers = {
-            name: await stack.enter_async_context(
-                _server(config, name, adapter, ready)
-            )
+            name: await stack.enter_async_context(_server(config, name, adapter, ready))
             for name, adapter in connected.items()
             if isinstance(config.adapters.get(name), WebConfig)
         }
@@ -241,6 +252,54 @@ async def _keep(
             ready[adapter.name] = True
 
 
+# --- without the daemon ----------------------------------------------------------------------
+
+
+async def chat(config: Config, bot: str, once: str | None) -> int:
+    """A conversation in the terminal, in a store of its own, so that it is possible beside a
+    running daemon. Returns the exit code."""
+    name = "terminal"
+    make = _import(ADAPTERS["terminal"])
+    place = Address(name, bot)
+    terminal: Any = None
+
+    def adapters(store: Store) -> list[Adapter]:
+        nonlocal terminal
+        terminal = make(name, bot, once=once, recent=history)
+        return [terminal]
+
+    directory = config.daemon.data_dir / "terminal"
+    async with open_store(directory) as store:
+        history = await store.recent_at(place, 6) if once is None else []
+    solo = config.model_copy(
+        update={
+            "adapters": {name: TerminalConfig(kind="terminal", bot=bot)},
+            "rooms": {},
+            "limits": config.limits.model_copy(update={"merge_seconds": 0.0}),
+        }
+    )
+    async with running(solo, directory=directory, adapters=adapters) as daemon:
+        await daemon.left.wait()
+    return int(terminal.exit_code)
+
+
+async def can(config: Config, bot: str, count: int, progress: Callable[[int, int], None]) -> None:
+    """Fill a canned bot's file from its text bot."""
+    table = config.bots[bot]
+    if not isinstance(table, CannedBotConfig) or not table.source:
+        raise ConfigError(
+            config.problem(("bots", bot), 'name the text bot to fill it from: from = "BOT"')
+        )
+    async with AsyncExitStack() as stack:
+        engines, _ = await _engines(config, stack)
+        source = _bot(config, table.source, engines)
+        if not isinstance(source, TextBot):
+            raise TypeError(f"{table.source} is no text bot")
+        async with aclosing(fill(source, PROMPTS, count, table.lines)) as added:
+            async for done in added:
+                progress(done, count)
+
+
 # --- the parts -------------------------------------------------------------------------------
 
 
@@ -271,9 +330,7 @@ def _adapters(config: Config, store: Store) -> Iterator[Adapter]:
             yield make(name, table.bot)
 
 
-def _server(
-    config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str]
-) -> Server:
+def _server(config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str]) -> Server:
     table = config.adapters[name]
     if not isinstance(table, WebConfig):
         raise TypeError(f"{name} has no server")
@@ -303,7 +360,12 @@ async def _engines(
         if isinstance(table, EchoConfig):
             engines[name] = _import(ECHO)(delay=table.delay_seconds)
         else:
-            local[name] = _spec(config, name, table)
+            local[name] = _import(SPEC)(
+                path=str(table.path or table.hub),
+                revision=table.revision,
+                device=table.device,
+                dtype=table.dtype,
+            )
     if not local:
         return engines, lambda: [f"models: {', '.join(engines)}"]
     process = await stack.enter_async_context(
@@ -317,31 +379,11 @@ async def _engines(
         loaded = ", ".join(now.loaded) or "none yet"
         return [
             f"models: {', '.join(engines)}",
-            f"model process: {state}, loaded: {loaded}, {now.memory / 2**20:.0f} MiB, "
-            f"{now.restarts} restarts",
+            (f"model process: {state}, loaded: {loaded}, {now.memory / 2**20:.0f} MiB, "
+            f"{now.restarts} restarts"),
         ]
 
     return engines, status
-
-
-def _spec(config: Config, name: str, table: TransformersConfig) -> Any:
-    bare = next(
-        (
-            config.sampling(bot)
-            for bot, one in config.bots.items()
-            if isinstance(one, TextBotConfig)
-            and one.model == name
-            and one.sampling == type(one.sampling)()
-        ),
-        None,
-    )
-    return _import(SPEC)(
-        path=str(table.path or table.hub),
-        revision=table.revision,
-        device=table.device,
-        dtype=table.dtype,
-        **({"sampling": bare} if bare is not None else {}),
-    )
 
 
 def _bot(config: Config, name: str, engines: Mapping[str, TextEngine]) -> Bot:
@@ -404,3 +446,74 @@ def _house(
         longest_message=config.limits.message_characters,
         status=status,
     )
+
+
+# --- looking without starting ----------------------------------------------------------------
+
+
+def inspect_model(config: Config, table: ModelConfig) -> str:
+    """What a model is, in a few words. Raises `ModelUnusable`; imports no model library."""
+    if isinstance(table, EchoConfig):
+        return "echo"
+    card = _format(config, table).card
+    return f"{table.hub or table.path}, a context of {card.context} tokens"
+
+
+def weigh(config: Config, bot: str) -> Overhead:
+    """Where the context of a text bot's model goes."""
+    table = config.bots[bot]
+    if not isinstance(table, TextBotConfig):
+        raise TypeError(f"{bot} is no text bot")
+    model = config.models[table.model]
+    request = opening(bot, table.persona, table.model)
+    if isinstance(model, EchoConfig):
+        engine: TextEngine = _import(ECHO)()
+        card, fixed = engine.card, asyncio.run(engine.count(request))
+    else:
+        form = _format(config, model)
+        card, fixed = form.card, len(form.encode(request))
+    return Overhead(
+        fixed=fixed,
+        reply=min(config.sampling(bot).max_tokens or card.max_tokens, card.context // 2),
+        context=card.context,
+    )
+
+
+def _format(config: Config, table: TransformersConfig) -> Any:
+    directory = _import(RESOLVE)(
+        str(table.path or table.hub), base=config.path.parent, revision=table.revision
+    )
+    return _import(FORMAT)(directory)
+
+
+# --- imports ---------------------------------------------------------------------------------
+
+
+def _import(name: str) -> Any:
+    """What an import string names. A package that is missing is said with its remedy; one that
+    is broken is not taken for missing."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("adapters", "models", "botdaemon"):
+            raise
+        raise ConfigError(
+            f"{module} needs the package {error.name}, which is not installed; "
+            "install botdaemon with the extra that brings it (see README.md)"
+        ) from error
+
+
+def _lie_side_by_side() -> None:
+    """`adapters` and `models` are generic names: make sure that they are ours."""
+    here = Path(__file__).resolve().parent.parent
+    for name in ("adapters", "models"):
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+        if origin != here:
+            found = f"found in {origin}" if origin else "not found"
+            raise ConfigError(
+                f"the package {name!r} that belongs to botdaemon should lie in {here} and was "
+                f"{found}: another distribution has taken its name; install botdaemon into a "
+                "virtual environment of its own"
+            )

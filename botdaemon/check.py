@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from botdaemon.config import (
     CannedBotConfig,
     ModelConfig,
-    TextBotConfig,
     TransformersConfig,
     WebConfig,
     read_token,
@@ -114,28 +113,40 @@ def _findings(config: Config, inspect: Inspect, weigh: Weigh, lines: Lines) -> I
             usable.add(name)
         except BotdaemonError as error:
             key = "hub" if isinstance(model, TransformersConfig) and model.hub else "path"
-            yield _problem(config, ("models", name, key), error)
+            yield from _problems(config, ("models", name, key), error)
     for name, bot in config.bots.items():
         try:
             if isinstance(bot, CannedBotConfig):
-                yield _ok(f"bots.{name}: {lines(bot.lines)} lines in {bot.lines}")
-            elif isinstance(bot, TextBotConfig) and bot.model in usable:
+                yield _canned_bot(config, name, lines(bot.lines))
+            elif bot.model in usable:
                 yield _text_bot(config, name, weigh(name))
         except BotdaemonError as error:
             key = "lines" if isinstance(bot, CannedBotConfig) else "model"
-            yield _problem(config, ("bots", name, key), error)
+            yield from _problems(config, ("bots", name, key), error)
 
 
 def _data_dir(config: Config) -> Finding:
     where, directory = ("daemon", "data_dir"), config.daemon.data_dir
-    nearest = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    try:
+        nearest = next(path for path in (directory, *directory.parents) if _exists(path))
+    except OSError as error:
+        return _problem(config, where, f"{error.filename} cannot be used: {error.strerror}")
     if not nearest.is_dir():
         return _problem(config, where, f"{nearest} is not a directory")
-    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         return _problem(config, where, f"{nearest} cannot be written to by this user")
     free = shutil.disk_usage(nearest).free / 1e9
     new = "" if nearest == directory else "will be made, "
     return _ok(f"daemon.data_dir: {directory} ({new}{free:.1f} GB free)")
+
+
+def _exists(path: Path) -> bool:
+    """Unlike `Path.exists`, this raises when it cannot be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _web(config: Config, name: str, web: WebConfig) -> Iterator[Finding]:
@@ -184,6 +195,12 @@ def _try_to_listen(host: str, port: int) -> None:
             door.listen(1)
 
 
+def _canned_bot(config: Config, name: str, count: int) -> Finding:
+    if count == 0:
+        return _problem(config, ("bots", name, "lines"), "the file has no lines yet")
+    return _ok(f"bots.{name}: {count} lines to choose from")
+
+
 def _text_bot(config: Config, name: str, overhead: Overhead) -> Finding:
     costs = (
         f"{overhead.fixed} of {overhead.context} tokens go to the persona and the format, "
@@ -199,5 +216,11 @@ def _ok(text: str) -> Finding:
     return Finding(Verdict.OK, text)
 
 
-def _problem(config: Config, where: tuple[str, ...], what: object) -> Finding:
-    return Finding(Verdict.PROBLEM, config.problem(where, str(what)))
+def _problem(config: Config, where: tuple[str, ...], what: str) -> Finding:
+    return Finding(Verdict.PROBLEM, config.problem(where, what))
+
+
+def _problems(config: Config, where: tuple[str, ...], error: BotdaemonError) -> Iterator[Finding]:
+    """One for each line of the error: a file may have several mistakes."""
+    for line in str(error).splitlines():
+        yield _problem(config, where, line)

@@ -1,4 +1,5 @@
-"""The commands that every platform has, defined once. Knows how they are written, not what they do."""
+"""The commands that every platform has, defined once. Knows how they are written, not what they
+do."""
 
 from __future__ import annotations
 

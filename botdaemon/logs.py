@@ -54,9 +54,10 @@ def configure(level: str, shape: Shape = "auto", stream: TextIO | None = None) -
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler(shape, stream or sys.stderr))
-    root.setLevel(logging.INFO if level == "debug" else logging.WARNING)
+    ours = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(logging.INFO if ours == logging.DEBUG else max(ours, logging.WARNING))
     for name in _OURS:
-        logging.getLogger(name).setLevel(level.upper())
+        logging.getLogger(name).setLevel(ours)
     logging.captureWarnings(True)
 
 

@@ -10,16 +10,20 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from botdaemon import render
 from botdaemon.errors import StoreError, TryLater, Undeliverable
 from botdaemon.ports import Adapter, Courier
-from botdaemon.store import Store
 from botdaemon.types import Address, Control, Letter, Obligation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+    from botdaemon.store import Store
 
 log = logging.getLogger(__name__)
 

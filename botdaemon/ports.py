@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from botdaemon.types import (
     Address,
@@ -26,6 +24,10 @@ from botdaemon.types import (
     Thread,
     Turn,
 )
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
 Deliver = Callable[[Event], Awaitable[int]]
 """Hand an event to the dispatcher. Returns when it is safe on disk: only then may an adapter

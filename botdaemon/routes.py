@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from botdaemon.types import Call, Here, Posted, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: what may come before a name at the beginning of a message
 _HAIL = r"(?:(?:hey|hi|hello|ok|okay|yo|dear|so|and)\W+)?"

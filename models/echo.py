@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from botdaemon.types import ModelCard, Piece, TextRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 _PIECES = 4
 
@@ -28,7 +28,7 @@ class EchoEngine:
     async def count(self, request: TextRequest) -> int:
         return sum(len(line.text.split()) for line in request.lines)
 
-    async def generate(self, request: TextRequest) -> AsyncIterator[Piece]:
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Piece, None]:
         lines = (line.text for line in reversed(request.lines) if line.role == "user")
         text = next(lines, "").strip()
         ends = [at for at in map(text.find, filter(None, request.stop)) if at >= 0]

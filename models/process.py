@@ -25,7 +25,7 @@ from models import formats, frames, preflight
 from models.life import Life
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from types import TracebackType
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class ModelEngine:
         # because a megabyte of text or a model's own template may take its time.
         return len(await asyncio.to_thread(self._format.encode, request))
 
-    async def generate(self, request: TextRequest) -> AsyncIterator[Piece]:
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Piece, None]:
         request = replace(
             request, model=self._model, sampling=formats.merge(request.sampling, self._preferred)
         )
@@ -218,7 +218,7 @@ class ModelProcess:
         #    another `models`.
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
         with theirs:
-            reader, writer = await asyncio.open_connection(sock=ours, limit=frames.LIMIT)
+            reader, writer = await asyncio.open_connection(sock=ours)
             try:
                 child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "models.host", str(theirs.fileno())),
@@ -235,7 +235,7 @@ class ModelProcess:
         # 2. Serve until the socket closes.
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(life.read_stderr(), name=f"stderr of {self._name}")
+                stderr = group.create_task(life.read_stderr(), name=f"stderr of {self._name}")
                 try:
                     await self._serve(life, reader)
                 finally:
@@ -243,6 +243,9 @@ class ModelProcess:
                     self._life = None
                     failed, self._awaited = self._awaited, self._hope()
                     await life.end(self._patience)
+                    # Its last words, unless a child of its own holds the pipe open.
+                    await asyncio.wait([stderr], timeout=1)
+                    stderr.cancel()
         finally:
             # 4. Whatever happened, nobody waits in vain.
             why = life.epitaph()

@@ -101,8 +101,13 @@ class TransformersEngine:
         self._format = formats.load(directory)
         self._device = _device(device, name)
         chosen, why = _dtype(dtype, self._device, name)
-        self._model = _load(name, directory, chosen).to(self._device)
-        self._model.eval()
+        self._model = _load(name, directory, chosen)
+        try:
+            self._model.to(self._device).eval()
+        except torch.OutOfMemoryError as error:
+            raise ModelUnusable(
+                f'model "{name}" does not fit into the free memory of {self._device}: {error}'
+            ) from error
         embeddings = self._model.get_input_embeddings()
         known = self._format.tokenizer.get_vocab_size(with_added_tokens=True)
         if known > embeddings.num_embeddings:
@@ -114,6 +119,11 @@ class TransformersEngine:
         # Without it a prefill computes the logits of every position, far more than the cache takes.
         takes = inspect.signature(self._model.forward).parameters
         self._forward_options = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        if getattr(self._forward([0], None), "past_key_values", None) is None:
+            raise ModelUnusable(
+                f'model "{name}": a {self._model.config.model_type} model keeps its state in a way'
+                " that this engine does not know; choose one with a key-value cache"
+            )
         log.info(
             'model "%s" loaded on %s in %s (%s), %.1f M parameters, %.1f s',
             name,
@@ -147,15 +157,9 @@ class TransformersEngine:
             text=ReplyText(self._format.tokenizer, (*self._format.stop, *request.stop)),
         )
 
-    @torch.inference_mode()
     def step(self, slot: Slot) -> Piece:
         """One more token. The piece may have no text yet; `finish` is set on the last one."""
-        output = self._model(
-            input_ids=_longs(slot.ids[slot.cached :], self._device),
-            past_key_values=slot.cache,
-            use_cache=True,
-            **self._forward_options,
-        )
+        output = self._forward(slot.ids[slot.cached :], slot.cache)
         slot.cache, slot.cached = output.past_key_values, len(slot.ids)
         token = slot.sampler.choose(output.logits[0, -1], slot.ids)
         slot.ids.append(token)
@@ -168,6 +172,15 @@ class TransformersEngine:
         if slot.tokens >= slot.limit:
             return self._piece(slot, text + slot.text.flush(), "length")
         return self._piece(slot, text)
+
+    @torch.inference_mode()
+    def _forward(self, ids: list[int], cache: Any) -> Any:
+        return self._model(
+            input_ids=_longs(ids, self._device),
+            past_key_values=cache,
+            use_cache=True,
+            **self._forward_options,
+        )
 
     @staticmethod
     def _piece(slot: Slot, text: str, finish: Any = "") -> Piece:
@@ -222,8 +235,6 @@ def _load(name: str, directory: Path, dtype: torch.dtype) -> Any:
             local_files_only=True,
             output_loading_info=True,
         )
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # whatever the library raises, the operator must mend the model
         raise ModelUnusable(f'model "{name}" in {directory} cannot be loaded: {error}') from error
     model, report = loaded

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdaemon.bots.canned import CannedBot, Line, read_lines
-from botdaemon.bots.canning import PROMPTS, can
+from botdaemon.bots.canning import PROMPTS, fill
 from botdaemon.bots.text import TextBot
 from botdaemon.errors import ConfigError
 from botdaemon.types import (
@@ -60,9 +60,9 @@ class Clock:
         self.slept.append(seconds)
 
 
-def pirate(path: Path, clock: Clock | None = None, *, speed: float = 10.0) -> CannedBot:
+def pirate(path: Path, clock: Clock | None = None) -> CannedBot:
     sleep = (clock or Clock()).sleep
-    return CannedBot("PETE", path, speed, 3.0, sleep=sleep, chance=random.Random(1))
+    return CannedBot("PETE", path, 10.0, 3.0, sleep=sleep, chance=random.Random(1))
 
 
 async def drafts(bot: CannedBot, *history: str) -> list[Draft]:
@@ -106,16 +106,18 @@ def path(tmp_path: Path) -> Path:
         ("timbers?", "Shiver me timbers."),
     ],
 )
-async def test_the_line_fits_the_message(path, message, line):
+async def test_the_line_fits_the_message(path: Path, message: str, line: str) -> None:
     assert await answer(pirate(path), message) == line
 
 
-async def test_a_message_that_nothing_fits_gets_a_line_that_answers_nothing_in_particular(path):
+async def test_a_message_that_nothing_fits_gets_a_line_that_answers_nothing_in_particular(
+    path: Path,
+) -> None:
     for message in ("the stock market", "\U0001f600", "", '"*)( NEAR/2 -'):
         assert await answer(pirate(path), message) in ("Shiver me timbers.", "Yo ho ho.")
 
 
-async def test_no_line_twice_while_there_are_others(path):
+async def test_no_line_twice_while_there_are_others(path: Path) -> None:
     bot, history = pirate(path), ["where do you live?"]
     for _ in LINES:
         history += [f"PETE: {await answer(bot, *history)}", "where do you live?"]
@@ -124,7 +126,7 @@ async def test_no_line_twice_while_there_are_others(path):
     assert len(set(said)) == len(LINES)
 
 
-async def test_never_the_same_line_twice_in_a_row(tmp_path):
+async def test_never_the_same_line_twice_in_a_row(tmp_path: Path) -> None:
     bot = pirate(write(tmp_path / "two.jsonl", {"text": "aye", "to": "yes"}, {"text": "nay"}))
     history = ["yes"]
     for _ in range(8):
@@ -138,27 +140,30 @@ async def test_never_the_same_line_twice_in_a_row(tmp_path):
 
 @given(st.text(max_size=200))
 @settings(max_examples=50)
-def test_whatever_is_said_is_answered(tmp_path_factory, text):
+def test_whatever_is_said_is_answered(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = write(tmp_path_factory.mktemp("lines") / "pete.jsonl", *LINES)
     assert asyncio.run(answer(pirate(path), text))
 
 
-async def test_a_line_takes_as_long_as_typing_it_and_never_longer_than_allowed(tmp_path):
+async def test_a_line_takes_as_long_as_typing_it_and_never_longer_than_allowed(
+    tmp_path: Path,
+) -> None:
     clock = Clock()
     await answer(pirate(write(tmp_path / "a", {"text": "x" * 20}), clock), "hi")
     await answer(pirate(write(tmp_path / "b", {"text": "x" * 900}), clock), "hi")
-    await answer(pirate(write(tmp_path / "c", {"text": "x" * 900}), clock, speed=0), "hi")
-    assert clock.slept == [pytest.approx(2.0, rel=0.2), 3.0, 0.0]
+    assert clock.slept == [pytest.approx(2.0, rel=0.2), 3.0]
 
 
-async def test_changed_lines_are_taken_up_and_broken_ones_are_not(path, caplog):
+async def test_changed_lines_are_taken_up_and_broken_ones_are_not(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bot = pirate(path)
     write(path, {"text": "Ahoy!"})
     assert await answer(bot, "hi") == "Ahoy!"
-    path.write_text("ahoy", encoding="utf-8")
+    write(path, {"txet": "Broken!"})
     assert await answer(bot, "hi") == "Ahoy!"
-    assert "pete.jsonl:1: this is not JSON" in caplog.text
-    path.unlink()
+    assert "pete.jsonl:1: a line must be" in caplog.text
+    write(path)
     assert await answer(bot, "hi") == "Ahoy!"
 
 
@@ -167,7 +172,7 @@ async def test_changed_lines_are_taken_up_and_broken_ones_are_not(path, caplog):
     ["hello", "{", "[]", "{}", '{"text": ""}', '{"text": 1}', '{"text": "a", "to": 1}',
      '{"text": "a", "too": "b"}', r'{"text": "\ud800"}', "null", '"a"'],
 )  # fmt: skip
-def test_a_broken_line_is_named_with_its_number(tmp_path, row):
+def test_a_broken_line_is_named_with_its_number(tmp_path: Path, row: str) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_text(f'{{"text": "fine"}}\n\n{row}\n', encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
@@ -176,14 +181,14 @@ def test_a_broken_line_is_named_with_its_number(tmp_path, row):
     assert problem.startswith(f"{path}:3: ")
 
 
-def test_many_broken_lines_are_not_all_listed(tmp_path):
+def test_many_broken_lines_are_not_all_listed(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_text("x\n" * 100, encoding="utf-8")
     with pytest.raises(ConfigError, match="and 95 more such lines"):
         read_lines(path)
 
 
-def test_a_missing_empty_or_unreadable_file_is_refused_in_words(tmp_path):
+def test_a_missing_empty_or_unreadable_file_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         pirate(tmp_path / "none.jsonl")
     with pytest.raises(ConfigError, match="no lines in it"):
@@ -207,7 +212,7 @@ class Parrot:
         self.asked: list[str] = []
         self._different = different
 
-    async def generate(self, request: TextRequest) -> AsyncGenerator[Piece, None]:
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Piece]:
         self.asked.append(request.lines[-1].text)
         number = min(len(self.asked), self._different)
         yield Piece(text=f"Answer {number}.", tokens=1)
@@ -221,9 +226,11 @@ def parrot(engine: Parrot) -> TextBot:
     return TextBot("JOE", "", "tiny", engine, Sampling(), 10)
 
 
-async def test_canning_fills_the_file_up_to_the_count_and_tells_how_far_it_is(tmp_path):
+async def test_canning_fills_the_file_up_to_the_count_and_tells_how_far_it_is(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "new" / "joe.jsonl"
-    seen = [number async for number in can(parrot(Parrot()), ["hi", "bye"], 5, path)]
+    seen = [number async for number in fill(parrot(Parrot()), ["hi", "bye"], 5, path)]
     assert seen == [0, 1, 2, 3, 4, 5]
     lines = read_lines(path)
     assert lines[:2] == [Line("Answer 1.", "hi"), Line("Answer 2.", "bye")]
@@ -231,18 +238,18 @@ async def test_canning_fills_the_file_up_to_the_count_and_tells_how_far_it_is(tm
     assert await answer(pirate(path), "bye") == "Answer 2."
 
 
-async def test_canning_goes_on_where_it_stopped_and_never_doubles_a_line(tmp_path):
+async def test_canning_goes_on_where_it_stopped_and_never_doubles_a_line(tmp_path: Path) -> None:
     path = tmp_path / "joe.jsonl"
     path.write_text('{"text": "answer 2"}', encoding="utf-8")  # an editor left the line open
-    seen = [number async for number in can(parrot(Parrot()), PROMPTS, 3, path)]
+    seen = [number async for number in fill(parrot(Parrot()), PROMPTS, 3, path)]
     assert seen == [1, 2, 3]
     assert [line.text for line in read_lines(path)] == ["answer 2", "Answer 1.", "Answer 3."]
-    assert [number async for number in can(parrot(Parrot()), PROMPTS, 3, path)] == [3]
+    assert [number async for number in fill(parrot(Parrot()), PROMPTS, 3, path)] == [3]
 
 
-async def test_an_interrupted_canning_keeps_every_counted_line(tmp_path):
+async def test_an_interrupted_canning_keeps_every_counted_line(tmp_path: Path) -> None:
     path = tmp_path / "joe.jsonl"
-    run = can(parrot(Parrot()), PROMPTS, 100, path)
+    run = fill(parrot(Parrot()), PROMPTS, 100, path)
     async for number in run:
         if number == 4:
             break
@@ -250,17 +257,21 @@ async def test_an_interrupted_canning_keeps_every_counted_line(tmp_path):
     await run.aclose()
 
 
-async def test_canning_ends_when_the_bot_only_repeats_itself(tmp_path):
+async def test_canning_ends_when_the_bot_only_repeats_itself(tmp_path: Path) -> None:
     engine = Parrot(different=3)
-    seen = [number async for number in can(parrot(engine), ["hi"], 10, tmp_path / "joe.jsonl")]
+    seen = [number async for number in fill(parrot(engine), ["hi"], 10, tmp_path / "joe.jsonl")]
     assert seen == [0, 1, 2, 3]
     assert "Answer 1." in engine.asked  # it was asked its own lines, too
 
 
-async def test_a_full_disk_leaves_the_file_whole(tmp_path):
-    if os.geteuid() != 0 and not os.path.exists("/dev/full"):  # noqa: PTH110
-        raise AssertionError("this test needs /dev/full")
-    path = tmp_path / "joe.jsonl"
-    path.symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left"):
-        [number async for number in can(parrot(Parrot()), ["hi"], 1, path)]
+async def test_a_full_disk_leaves_the_file_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "joe.jsonl", {"text": "Ahoy!"})
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(OSError, match="no space"):
+            [number async for number in fill(parrot(Parrot()), ["hi"], 2, path)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before

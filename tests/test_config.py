@@ -7,10 +7,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -28,6 +28,9 @@ from botdaemon.config import (
 from botdaemon.errors import ConfigError
 from botdaemon.types import Sampling
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 HERE = Path("config.toml")
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 MINIMAL = """
@@ -38,6 +41,10 @@ kind = "text"
 model = "echo"
 """
 TOKEN = "xoxb-" + "1234567890-abcdefghij"
+
+
+# A busy machine is no mistake of ours.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def problems(text: str) -> list[str]:
@@ -153,7 +160,7 @@ def test_a_configuration_cannot_be_changed() -> None:
     config = parse(MINIMAL, HERE)
 
     with pytest.raises(ValueError, match="frozen"):
-        config.limits.queue = 3  # type: ignore[misc]
+        config.limits.queue = 3
 
 
 # --- how mistakes are explained -------------------------------------------------------------
@@ -173,8 +180,8 @@ path = "models/starter"
 [bots.ada]
 kind = "text"
 model = "statrer"
-temprature = 0.7
-wake = ['(ada', 'ok']
+follow-up = false
+wake = ['ada+*', 'ok']
 [bots.joe]
 kind = "caned"
 [rooms.lounge]
@@ -186,20 +193,17 @@ host = "ad"
 [limits]
 turns_at_once = 0
 """
+    no_pattern, no_member = "is not a regular expression", "is not one of the bots of this room"
     assert problems(text) == [
         'config.toml:2: daemon.log_levle: unknown key "log_levle", did you mean "log_level"?',
         'config.toml:3: daemon.grace_seconds: expected a number, found "20"',
         "config.toml:6: adapters.web.port: must be at most 65535, found the number 80000",
         'config.toml:12: bots.ada.model: there is no model "statrer", did you mean "starter"?',
-        'config.toml:13: bots.ada.temprature: unknown key "temprature"; known here: "about", '
-        '"chance", "follow_up", "history_messages", "kind", "model", "names", "persona", '
-        '"sampling" and "wake"',
-        'config.toml:14: bots.ada.wake: "(ada" is not a regular expression: '
-        "missing ), unterminated subpattern at position 0",
+        'config.toml:13: bots.ada.follow-up: unknown key "follow-up", did you mean "follow_up"?',
+        f'config.toml:14: bots.ada.wake: "ada+*" {no_pattern}: multiple repeat at position 4',
         'config.toml:16: bots.joe.kind: unknown kind "caned", did you mean "canned"?',
         'config.toml:20: rooms.lounge.bots: there is no bot "jo", did you mean "joe"?',
-        'config.toml:22: rooms.lounge.host: "ad" is not one of the bots of this room, '
-        'did you mean "ada"?',
+        f'config.toml:22: rooms.lounge.host: "ad" {no_member}, did you mean "ada"?',
         "config.toml:24: limits.turns_at_once: must be at least 1, found the number 0",
     ]
 
@@ -213,7 +217,7 @@ turns_at_once = 0
         ("[bots.ada]", 'config.toml:1: bots.ada: the key "kind" is missing, expected "text" or'),
         (
             '[bots.ada]\nkind = "text"',
-            'config.toml:1: bots.ada: the key "model" is missing: the name of a [models.NAME] table',
+            'config.toml:1: bots.ada: the key "model" is missing: the name of a [models',
         ),
         ("[bots.ada]\nkind = 5", 'config.toml:2: bots.ada.kind: unknown kind "5"; known kinds: '),
         (
@@ -222,7 +226,7 @@ turns_at_once = 0
         ),
         (
             '[adapters.x]\nkind = "terminal"\nbot = "eve"',
-            'config.toml:3: adapters.x.bot: there is no bot "eve"; known bots: "none"',
+            'config.toml:3: adapters.x.bot: there is no bot "eve"; this file has no bots',
         ),
         (
             '[bots."a b"]\nkind = "text"\nmodel = "m"',
@@ -230,8 +234,7 @@ turns_at_once = 0
         ),
         (
             '[daemon]\nlog_level = "warn"',
-            'config.toml:2: daemon.log_level: expected "debug", "info", "warning" or "error", '
-            'found "warn", did you mean "warning"?',
+            'config.toml:2: daemon.log_level: expected "debug", "info", "warning" or "error", fou',
         ),
         (
             "[daemon]\ngrace_seconds = nan",
@@ -241,7 +244,16 @@ turns_at_once = 0
             "[daemon]\ngrace_seconds = 2026-01-01",
             "config.toml:2: daemon.grace_seconds: expected a number, found a date or time",
         ),
-        ('[daemon]\ndata_dir = ""', "config.toml:2: daemon.data_dir: expected a path, found noth"),
+        ('[daemon]\ndata_dir = ""', "config.toml:2: daemon.data_dir: expected a path"),
+        ('[daemon]\ndata_dir = "a\\u0000"', "config.toml:2: daemon.data_dir: expected a path"),
+        (
+            '[daemon]\ndata_dir = "~nobody-of-that-name/x"',
+            'config.toml:2: daemon.data_dir: "~nobody-of-that-name" is nobody\'s home directory',
+        ),
+        (
+            '[adapters.w]\nkind = "web"\nhost = "http://me"',
+            'config.toml:3: adapters.w.host: expected an address or the name of a host, found "htt',
+        ),
         ("[limits]\nqueue = 1.5", "config.toml:2: limits.queue: expected a whole number, found"),
         (
             '[models.m]\nkind = "transformers"',
@@ -273,8 +285,8 @@ turns_at_once = 0
             'config.toml:5: rooms.r.channels: there is no adapter "wbe", did you mean "web"?',
         ),
         (
-            '[rooms.r]\nbots = ["a"]\nchannels = ["w:x"]\n[rooms.s]\nbots = ["a"]\nchannels = ["w:x"]',
-            'config.toml:6: rooms.s.channels: "w:x" belongs to rooms.r already',
+            "[adapters.w]\n[rooms.r]\nchannels = ['w:x']\n[rooms.s]\nchannels = ['w:x']",
+            'config.toml:5: rooms.s.channels: "w:x" belongs to rooms.r already',
         ),
         ("[rooms.lounge]\n[rooms.Lounge]", 'config.toml:2: rooms.Lounge: "Lounge" and "lounge" d'),
         (
@@ -296,6 +308,14 @@ def test_a_mistake_is_explained_with_its_line(text: str, problem: str) -> None:
     assert any(line.startswith(problem) for line in problems(text)), problems(text)
 
 
+def test_a_key_that_must_be_there_says_what_for() -> None:
+    for section, top in Config.model_fields.items():
+        for _, kind, table in tables(section, top.annotation):
+            for name, field in table.model_fields.items():
+                if field.is_required() and name not in {"kind", "daemon"}:
+                    assert field.description, (section, kind, name)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -307,7 +327,7 @@ def test_a_mistake_is_explained_with_its_line(text: str, problem: str) -> None:
         ),
         (
             r'x = "\d"',
-            "config.toml:1: this is not TOML in column 7: unescaped '\\' in a string; in",
+            "config.toml:1: this is not TOML in column 8: unescaped '\\' in a string; in",
         ),
         (
             "[a]\n[b]\n[a]\n",
@@ -318,6 +338,7 @@ def test_a_mistake_is_explained_with_its_line(text: str, problem: str) -> None:
             "config.toml:2: this is not TOML in column 6: cannot overwrite a v",
         ),
         ("x = " + "[" * 9999, "config.toml: lists or tables are nested too deeply"),
+        (".".join("x" * 2000) + " = 1", "config.toml: lists or tables are nested too deeply"),
         ("x = " + "9" * 9999, "config.toml: a number in it is too long"),
     ],
 )
@@ -344,14 +365,18 @@ def test_files_that_cannot_be_read_are_explained_in_one_sentence(tmp_path: Path)
         assert line.startswith(problem)
 
 
+@unhurried
 @given(st.text())
 def test_no_text_is_answered_with_anything_but_an_explanation(text: str) -> None:
     for whole in (text, MINIMAL + text, f"{MINIMAL}names = [{text}]\n", f"[bots.{text}]\n"):
         try:
             parse(whole, HERE)
         except ConfigError as error:
-            assert error.problems
-            assert all(problem.startswith("config.toml:") for problem in error.problems)
+            lines = error.problems
+        else:
+            continue
+        assert lines
+        assert all(line.startswith("config.toml:") for line in lines)
 
 
 # --- secrets --------------------------------------------------------------------------------
@@ -362,8 +387,8 @@ PUBLIC = '[adapters.web]\nkind = "web"\nhost = "0.0.0.0"\n'
 def test_an_address_that_others_can_reach_needs_a_token() -> None:
     (line,) = problems(MINIMAL + PUBLIC)
     assert line == (
-        'config.toml:7: adapters.web: host "0.0.0.0" can be reached from other machines, so a token '
-        "is needed: name it with token_file, token_env or token_credential"
+        'config.toml:7: adapters.web: host "0.0.0.0" can be reached from other machines, '
+        "so a token is needed: name it with token_file, token_env or token_credential"
     )
 
     for own in ("127.0.0.1", "127.8.8.8", "::1", "localhost"):
@@ -429,7 +454,7 @@ def test_a_token_that_cannot_be_read_is_explained_with_its_line(
 
     for key, value, problem in (
         ("token_file", "missing", f"{tmp_path}/missing cannot be read: No such file or directory"),
-        ("token_file", ".", f"{tmp_path} cannot be read: Is a directory"),
+        ("token_file", "/tmp", "/tmp cannot be read: Is a directory"),
         ("token_file", "empty", f"{tmp_path}/empty is empty"),
         ("token_file", "two", f"{tmp_path}/two holds more than one line, or what cannot be in a"),
         ("token_file", "short", f"{tmp_path}/short holds 5 characters; a token has at least 8"),
@@ -468,71 +493,73 @@ def test_the_example_works_as_it_stands() -> None:
 
 
 _KEY = re.compile(r"(?P<optional># )?(?P<key>[a-z_]+) = (?P<value>.+)")
-_HEADER = re.compile(r"(?:# )?\[(?P<path>[a-z.]+)\]")
+_HEADER = re.compile(r"(?:# )?\[(?P<path>[a-z]+(\.[a-z.]+)?)\]")
 
 
-def example_keys() -> dict[tuple[str, str, str], list[re.Match[str]]]:
-    """The keys of the example by section, kind and name, those behind a # included."""
-    found: dict[tuple[str, str, str], list[re.Match[str]]] = {}
-    section, kind = "", ""
+def documented_keys() -> set[tuple[str, str, str]]:
+    """The keys of the example that follow a comment, as (section, kind, name), "" being any kind.
+    Those behind a # count."""
+    found: set[tuple[str, str, str]] = set()
+    section, kind, before = "", "", ""
     for line in EXAMPLE.read_text().splitlines():
+        prose = before.startswith("# ") and not _KEY.fullmatch(before)
         if header := _HEADER.fullmatch(line):
             section, _, rest = header["path"].partition(".")
             if rest.endswith(".sampling"):
-                section = "sampling"
-            kind = ""
-        elif match := _KEY.fullmatch(line):
-            if match["key"] == "kind":
-                kind = match["value"].strip('"')
-            found.setdefault((section, kind, match["key"]), []).append(match)
+                found |= {(section, kind, "sampling")} if prose else set()
+                section, kind = "sampling", ""
+        elif key := _KEY.fullmatch(line):
+            if key["key"] == "kind":
+                kind = key["value"].strip('"')
+            if prose:
+                found |= {(section, kind, key["key"]), (section, "", key["key"])}
+        before = line
     return found
 
 
-def tables() -> list[tuple[str, str, type[BaseModel]]]:
-    """Every table there can be: section, kind and model."""
-    found: list[tuple[str, str, type[BaseModel]]] = []
-
-    def visit(section: str, annotation: Any) -> None:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            kind = annotation.model_fields.get("kind")
-            found.append((section, get_args(kind.annotation)[0] if kind else "", annotation))
-            for name, field in annotation.model_fields.items():
-                visit(section if section and name != "sampling" else name, field.annotation)
-        else:
-            for argument in get_args(annotation):
-                visit(section, argument)
-
-    visit("", Config)
-    return found[1:]
+def tables(section: str, annotation: Any) -> Iterator[tuple[str, str, type[BaseModel]]]:
+    """Every table the file can have, as (section, kind, model)."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        kind = annotation.model_fields.get("kind")
+        yield section, get_args(kind.annotation)[0] if kind else "", annotation
+        for name, field in annotation.model_fields.items():
+            yield from tables("sampling" if name == "sampling" else section, field.annotation)
+    for argument in get_args(annotation):
+        yield from tables(section, argument)
 
 
 def test_the_example_has_every_key_each_with_a_comment() -> None:
-    lines = EXAMPLE.read_text().splitlines()
-    keys = example_keys()
-    undocumented = []
+    documented = documented_keys()
+    missing = [
+        (section, kind, name)
+        for section, top in Config.model_fields.items()
+        for section, kind, table in tables(section, top.annotation)
+        for name, field in table.model_fields.items()
+        # What all bots have is explained with the first of them.
+        if (section, kind if name in table.__annotations__ else "", field.alias or name)
+        not in documented
+    ]
 
-    for section, kind, table in tables():
-        for name, field in table.model_fields.items():
-            matches = keys.get((section, kind, field.alias or name), [])
-            before = [lines[lines.index(match.string) - 1] for match in matches]
-            if not any(line.startswith("# ") and not _KEY.fullmatch(line) for line in before):
-                undocumented.append(f"[{section}] {kind} {name}")
-    assert undocumented == []
+    assert missing == []
 
 
 def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
-    text = EXAMPLE.read_text()
-    alone = re.sub(r"^# (?=\[|[a-z_]+ = )", "", text, flags=re.MULTILINE)
-    # A directory or a hub id; one of three ways to name a token: all others are left as they were.
+    lines = [
+        line.removeprefix("# ") if _KEY.fullmatch(line) or _HEADER.fullmatch(line) else line
+        for line in EXAMPLE.read_text().splitlines()
+    ]
+    path, hub = ('path = "models',), ("hub =", "revision =")
+    file, variable, credential = "token_file =", "token_env =", "token_credential ="
+    # A directory or a hub id, and one of three ways to name a token.
     for left_out in (
-        ('path = "models', "token_env", "token_credential"),
-        ("hub", "revision", "token_file", "token_env"),
-        ("hub", "revision", "token_file", "token_credential"),
+        (*path, variable, credential),
+        (*hub, file, credential),
+        (*hub, file, variable),
     ):
-        kept = [line for line in alone.splitlines() if not line.startswith(left_out)]
+        kept = (line for line in lines if not line.startswith(left_out))
         config = parse("\n".join(kept), EXAMPLE)
-        assert {"terminal", "web"} == {adapter.kind for adapter in config.adapters.values()}
-        assert {"echo", "transformers"} == {model.kind for model in config.models.values()}
+        assert {adapter.kind for adapter in config.adapters.values()} == {"terminal", "web"}
+        assert {model.kind for model in config.models.values()} == {"echo", "transformers"}
 
 
 # --- lines ----------------------------------------------------------------------------------
@@ -616,6 +643,7 @@ def documents(draw: Any) -> str:
     return author.text
 
 
+@unhurried
 @given(documents())
 def test_every_key_and_item_is_found_on_its_line(text: str) -> None:
     lines = locate.lines(text)

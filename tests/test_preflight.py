@@ -26,11 +26,14 @@ NOBODY = 65534
 
 
 def _write(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda d: (d / name).write_bytes(content) and None
+    def spoil(d: Path) -> None:
+        (d / name).write_bytes(content)
+
+    return spoil
 
 
-def _remove(*names: str) -> Callable[[Path], None]:
-    return lambda d: [(d / name).unlink() for name in names] and None
+def _remove(name: str) -> Callable[[Path], None]:
+    return lambda d: (d / name).unlink()
 
 
 def _empty(d: Path) -> None:
@@ -103,7 +106,7 @@ def test_a_broken_model_directory_is_refused_with_one_clear_sentence(
 
 def test_a_missing_directory_is_named_with_what_lies_beside_it(tmp_path: Path) -> None:
     shutil.copytree(chat_model(), tmp_path / "starter")
-    with pytest.raises(ModelUnusable, match=r"no model directory .*/startr \(did you mean \"starte"):
+    with pytest.raises(ModelUnusable, match=r"directory .*/startr \(did you mean \"starter\"\?"):
         preflight.resolve("./startr", base=tmp_path)
     with pytest.raises(ModelUnusable, match=r"/gpt \(beside it: starter\)"):
         preflight.resolve(str(tmp_path / "gpt"), base=tmp_path)

@@ -6,15 +6,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from adapters.web import WebAdapter
-from botdaemon.errors import BotdaemonError
 from botdaemon.store import Store, open_store
 from botdaemon.types import (
     Address,
@@ -31,6 +28,12 @@ from botdaemon.types import (
 )
 from botdaemon.web import Server
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from botdaemon.errors import BotdaemonError
+
 BOTS = {"sunny": "A cheerful companion", "grump": "A grumpy one"}
 ROOM = "lobby"
 LIMIT = 4000
@@ -39,16 +42,19 @@ LIMIT = 4000
 class House:
     """What a test talks to."""
 
-    def __init__(self, store: Store, adapter: WebAdapter, server: Server) -> None:
+    def __init__(self, store: Store, adapter: WebAdapter) -> None:
         self.store = store
         self.adapter = adapter
-        self.server = server
         self.events: list[Event] = []
         #: raised instead of recording, while it is set
         self.trouble: BotdaemonError | None = None
         self.parts: dict[str, bool | str] = {"store": True}
         self.pressed: asyncio.Queue[Pressed] = asyncio.Queue()
         self.http: aiohttp.ClientSession
+        self.server = self._serve(0)
+
+    def _serve(self, port: int) -> Server:
+        return Server("127.0.0.1", port, mounts=[self.adapter.mount], ready=lambda: self.parts)
 
     @property
     def url(self) -> str:
@@ -67,6 +73,14 @@ class House:
         if isinstance(event, Pressed):
             self.pressed.put_nowait(event)
         return 0
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Nobody answers for as long as the context lasts."""
+        await self.server.__aexit__(None, None, None)
+        self.server = self._serve(self.server.port)
+        yield
+        await self.server.__aenter__()
 
     async def main(self, room: str = ROOM) -> int:
         return (await self.store.main_thread(room)).id
@@ -123,6 +137,7 @@ class House:
 
     async def write(self, text: str, author: str = "Ada", **more: object) -> dict[str, int]:
         """Post a message that must be taken."""
+        answer: dict[str, int]
         status, answer = await self.post(
             f"/api/rooms/{ROOM}/messages", {"author": author, "text": text, **more}
         )
@@ -131,27 +146,29 @@ class House:
 
 
 @asynccontextmanager
-async def house(directory: Path, *, port: int = 0, **options: Any) -> AsyncIterator[House]:
-    """A house in a data directory."""
+async def house(directory: Path, *, start: bool = True, **options: Any) -> AsyncIterator[House]:
+    """A house in a data directory; without `start` nothing takes messages yet."""
     async with open_store(directory) as store:
         room = Room(id=0, name=ROOM, bots=tuple(BOTS), host="sunny", configured=True)
         await store.settle_rooms({ROOM: room}, {}, mirrors=["web"], bots=BOTS)
-        adapter = WebAdapter("web", store, BOTS, LIMIT, **options)
-        parts: dict[str, bool | str] = {"store": True}
-        server = Server("127.0.0.1", port, mounts=[adapter.mount], ready=lambda: parts)
-        async with server, aiohttp.ClientSession(server.url) as client:
-            it = House(store, adapter, server)
-            it.parts, it.http = parts, client
-            async with running(it):
+        it = House(store, WebAdapter("web", store, BOTS, LIMIT, **options))
+        await it.server.__aenter__()
+        try:
+            async with (
+                aiohttp.ClientSession(it.url) as it.http,
+                running(it) if start else contextlib.nullcontext(),
+            ):
                 yield it
+        finally:
+            await it.server.__aexit__(None, None, None)
 
 
 @asynccontextmanager
 async def running(it: House) -> AsyncIterator[None]:
     """The adapter's life."""
     task = asyncio.ensure_future(it.adapter.run(it.deliver))
-    while (await it.get("/api/live"))[0] == 503:  # it does not take messages yet
-        await asyncio.sleep(0)
+    while (await it.get("/api/live"))[0] == 503:
+        pass  # it does not take messages yet
     try:
         yield
     finally:

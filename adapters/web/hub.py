@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from botdaemon.ports import Archive
     from botdaemon.types import Message
 
-#: frames a page may fall behind before it is dropped; it comes back and resumes where it was
-FRAMES = 256
+#: characters a page may fall behind before it is dropped; it comes back and resumes where it was
+BEHIND = 2**20
 #: rows of the archive read at a time
 BATCH = 500
 #: changes sent to a page that comes back; after more than that it had better load anew
@@ -38,18 +38,22 @@ class Listener:
         """`drop` cuts the connection without waiting for anything."""
         self.room = ""
         self._drop = drop
-        self._frames: asyncio.Queue[str | Close] = asyncio.Queue(FRAMES)
+        self._frames: asyncio.Queue[str | Close] = asyncio.Queue()
+        self._behind = 0
 
     def push(self, frame: str | Close) -> None:
         """Send it in its turn. A page too slow for that is dropped: it must not slow the others,
         and nothing may be left out, for it counts on every change between two positions."""
-        try:
-            self._frames.put_nowait(frame)
-        except asyncio.QueueFull:
+        if self._behind > BEHIND:
             self._drop()
+            return
+        self._behind += len(frame) if isinstance(frame, str) else 0
+        self._frames.put_nowait(frame)
 
     async def next(self) -> str | Close:
-        return await self._frames.get()
+        frame = await self._frames.get()
+        self._behind -= len(frame) if isinstance(frame, str) else 0
+        return frame
 
 
 @dataclass(slots=True)

@@ -62,6 +62,8 @@ Id = Annotated[int, Field(ge=0, le=LARGEST)]
 Line = Annotated[str, AfterValidator(_not_blank), AfterValidator(_one_line)]
 Name = Annotated[Line, _short(NAME_CHARACTERS)]
 Title = Annotated[Line, _short(TITLE_CHARACTERS)]
+# JSON has no enums, so strictness would refuse every value.
+Button = Annotated[Control, Field(strict=False)]
 
 
 class _Strict(BaseModel):
@@ -134,8 +136,7 @@ class Press(_Strict):
     type: Literal["press"]
     thread: Id
     name: Name
-    # JSON has no enums, so strictness would refuse every value.
-    control: Annotated[Control, Field(strict=False)]
+    control: Button
     message: Id | None = None
 
 
@@ -188,6 +189,12 @@ def _object(text: str) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError):
         raise Nonsense("not usable JSON: a number is too long or the nesting too deep") from None
+    if "\\ud" in text.lower():
+        # Half of a surrogate pair can be written in JSON, and nowhere else.
+        try:
+            dump(value).encode()
+        except UnicodeEncodeError:
+            raise Nonsense("not usable JSON: a \\u escape is half of a character") from None
     if not isinstance(value, dict):
         kind = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
         raise Nonsense(f"a JSON object was expected, not {kind.get(type(value), 'a number')}")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Lines of its own, in this thread, that the bot does not repeat while it has others.
-_AVOIDED = 20
+#: How many of its last lines in this thread the bot does not repeat; fewer only if it has no other.
+_AVOIDED = (20, 10, 5, 2, 1)
 #: Words of the newest messages that are looked for.
 _WORDS = 48
 _WORD = re.compile(r"\w+")
@@ -124,7 +124,7 @@ class CannedBot:
         if not self._shelf.lines:
             raise ConfigError(f"{lines}: there are no lines in it. `botdaemon can` can fill it.")
 
-    async def reply(self, turn: Turn) -> AsyncGenerator[Draft, None]:
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
         """One final draft after the time it takes to type it. Silence only when every line of the
         file would repeat the last one."""
         self._reload()
@@ -136,27 +136,21 @@ class CannedBot:
 
     def _pick(self, turn: Turn) -> str | None:
         own = [message.text for message in turn.history if message.bot == self.name]
-        last = own[-1:]
         heard = [message.text for message in turn.history[-max(1, turn.fresh) :]]
-        # Of the lines not said lately, else of those that are not the last one: the one that fits,
-        # else any, but rather one that claims to answer nothing in particular.
-        for avoided in (set(own[-_AVOIDED:]), set(last)):
-            for candidates in (
-                self._shelf.fitting(heard),
-                self._shuffled(self._shelf.general),
-                self._shuffled(self._shelf.lines),
-            ):
-                for line in candidates:
-                    if line.text not in avoided:
-                        return line.text
+        for several in _AVOIDED:
+            avoided = set(own[-several:])
+            for line in self._candidates(heard):
+                if line.text not in avoided:
+                    return line.text
         return None
 
-    def _shuffled(self, lines: Sequence[Line]) -> Iterable[Line]:
-        return self._chance.sample(lines, len(lines))
+    def _candidates(self, heard: Sequence[str]) -> Iterable[Line]:
+        """What fits, best first; then whatever claims to answer nothing in particular; then all."""
+        yield from self._shelf.fitting(heard)
+        for lines in (self._shelf.general, self._shelf.lines):
+            yield from self._chance.sample(lines, len(lines))
 
     def _typing_seconds(self, text: str) -> float:
-        if self._characters_per_second <= 0:
-            return 0.0
         jitter = self._chance.uniform(1 - _JITTER, 1 + _JITTER)
         return min(self._longest, len(text) / self._characters_per_second * jitter)
 

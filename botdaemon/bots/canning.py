@@ -92,14 +92,14 @@ PROMPTS = (
 _PATIENCE = 200
 
 
-async def can(
+async def fill(
     bot: TextBot,
     prompts: Sequence[str],
     count: int,
     path: Path,
     *,
     chance: random.Random | None = None,
-) -> AsyncGenerator[int, None]:
+) -> AsyncGenerator[int]:
     """Fill the file up to `count` different lines with the bot's answers, first to `prompts`, then
     to lines of the file as well. Yields how many there are, before the first and after each new
     one. Every line is on disk when it is counted, so that an interrupted run goes on where it

@@ -30,6 +30,16 @@ _WORD = 40
 _SENT = {"image": "a picture", "audio": "a recording", "video": "a video"}
 
 
+def opening(name: str, persona: str, model: str) -> TextRequest:
+    """The prompt before anything was said: what every turn of such a bot costs."""
+    lines = (*_system(persona), ChatLine(role="user", text=""))
+    return TextRequest(model=model, speaker=name, lines=lines)
+
+
+def _system(persona: str) -> tuple[ChatLine, ...]:
+    return (ChatLine(role="system", text=persona),) if persona else ()
+
+
 class TextBot:
     """A persona, a model and a way of sampling."""
 
@@ -44,7 +54,8 @@ class TextBot:
         max_tokens: int | None = None,
     ) -> None:
         self.name = name
-        self._persona = (ChatLine(role="system", text=persona),) if persona else ()
+        self._persona = persona
+        self._system = _system(persona)
         self._model = model
         self._engine = engine
         self._sampling = sampling
@@ -52,13 +63,10 @@ class TextBot:
         self._max_tokens = max_tokens or sampling.max_tokens
 
     async def overhead(self) -> int:
-        """Tokens that every turn costs before anything was said: the persona and the format."""
-        empty = ChatLine(role="user", text="")
-        return await self._engine.count(
-            TextRequest(model=self._model, speaker=self.name, lines=(*self._persona, empty))
-        )
+        """Tokens of the persona and the format: what is spent before anything was said."""
+        return await self._engine.count(opening(self.name, self._persona, self._model))
 
-    async def reply(self, turn: Turn) -> AsyncGenerator[Draft, None]:
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
         """Growing drafts, the last one final; none at all is silence.
 
         A model that says nothing is asked once more. If it still says nothing, the bot is silent,
@@ -113,7 +121,7 @@ class TextBot:
             request = _reseeded(request, turn.id)
 
         async def fitting(messages: Sequence[Message]) -> TextRequest | None:
-            lines = (*self._persona, *self._lines(messages))
+            lines = (*self._system, *self._lines(messages))
             candidate = replace(request, lines=lines)
             return candidate if await self._engine.count(candidate) <= budget else None
 

@@ -44,7 +44,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def listed(words: Iterable[str], last: str = "and") -> str:
     """`"a", "b" and "c"`."""
-    *most, final = [f'"{word}"' for word in words] or ["none"]
+    *most, final = [f'"{word}"' for word in words]
     return f"{', '.join(most)} {last} {final}" if most else final
 
 

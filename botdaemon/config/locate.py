@@ -42,7 +42,7 @@ class _Reader:
 
     def read(self) -> dict[Where, int]:
         table: Where = ()
-        while self._skip(_FILLER) < len(self._text):
+        while not self._finished():
             line = self._line()
             if self._take("[["):
                 array = self._header()
@@ -60,41 +60,49 @@ class _Reader:
                 self._pair(table)
         return self._found
 
+    def _finished(self) -> bool:
+        self._match(_FILLER)
+        return self._at == len(self._text)
+
     def _pair(self, table: Where) -> None:
         line = self._line()
         where = table + self._key()
         self._note(where, line)
         self._take("=")
-        self._skip(_SPACE)
+        self._match(_SPACE)
         self._value(where)
 
     def _value(self, where: Where) -> None:
         if self._take("["):
             index = 0
-            while self._skip(_FILLER) is not None and not self._take("]"):
-                self._note((*where, index), self._line())
-                self._value((*where, index))
-                self._skip(_FILLER)
-                self._take(",")
+            while not self._closed("]"):
+                item = (*where, index)
+                self._note(item, self._line())
+                self._value(item)
                 index += 1
         elif self._take("{"):
-            while self._skip(_FILLER) is not None and not self._take("}"):
+            while not self._closed("}"):
                 self._pair(where)
-                self._skip(_FILLER)
-                self._take(",")
         elif not self._match(_STRING):
             self._match(_SCALAR)
+
+    def _closed(self, bracket: str) -> bool:
+        """Go on to the next item of a list or an inline table, or behind it if there is none."""
+        self._match(_FILLER)
+        self._take(",")
+        self._match(_FILLER)
+        return self._take(bracket)
 
     def _key(self) -> tuple[str, ...]:
         """A key with its dots: `a."b.c".d`."""
         parts: list[str] = []
         while True:
-            self._skip(_SPACE)
+            self._match(_SPACE)
             if bare := self._match(_BARE_KEY):
                 parts.append(bare)
             else:
                 parts.append(_unquoted(self._match(_STRING)))
-            self._skip(_SPACE)
+            self._match(_SPACE)
             if not self._take("."):
                 return tuple(parts)
 
@@ -128,10 +136,6 @@ class _Reader:
             return ""
         self._at = match.end()
         return match.group()
-
-    def _skip(self, pattern: re.Pattern[str]) -> int:
-        self._match(pattern)
-        return self._at
 
 
 def _unquoted(key: str) -> str:

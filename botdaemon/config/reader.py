@@ -85,14 +85,13 @@ def parse(text: str, path: Path) -> Config:
     """The same for a text that stands in `path`, or will."""
     try:
         document = tomllib.loads(text)
+        # Of several mistakes in one place the first is shown, and a secret is never shown.
+        mistakes = [*secrets(document), *references(document)]
         lines = locate.lines(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(_syntax_problem(error, text, path)) from None
 
-    base = path.absolute().parent
-    context = {"base": base, "path": path, "lines": lines}
-    leaked = list(secrets(document))
-    mistakes = [*leaked, *references(document)]
+    context = {"base": path.absolute().parent, "path": path, "lines": lines}
     try:
         config = Config.model_validate({"daemon": {}} | document, context=context)
     except ValidationError as error:

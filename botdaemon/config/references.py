@@ -9,7 +9,7 @@ from botdaemon.config.explain import Mistake, did_you_mean, listed
 from botdaemon.config.secrets import ADVICE, looks_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from botdaemon.config.locate import Where
 
@@ -97,8 +97,9 @@ def _exists(where: Where, table: dict[str, Any], what: str, known: _Tables) -> I
         yield _unknown(where, what, name, known)
 
 
-def _unknown(where: Where, what: str, name: str, known: Iterable[str]) -> Mistake:
-    hint = did_you_mean(name, known) or f"; known {what}s: {listed(sorted(known))}"
+def _unknown(where: Where, what: str, name: str, known: Collection[str]) -> Mistake:
+    others = f"known {what}s: {listed(sorted(known))}" if known else f"this file has no {what}s"
+    hint = did_you_mean(name, known) or f"; {others}"
     return Mistake(where, f'there is no {what} "{name}"{hint}')
 
 

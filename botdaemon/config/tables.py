@@ -1,26 +1,33 @@
 """The tables of the configuration as frozen, strict models. Knows TOML's types, but no file and no
 line; what concerns more than one table at a time is in `references`."""
 
+# ruff: noqa: TC001 - pydantic reads the annotations when it runs
+
 from __future__ import annotations
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from botdaemon import types
+from botdaemon.config.values import (
+    Channels,
+    Credential,
+    Device,
+    File,
+    Host,
+    Name,
+    Names,
+    Patterns,
+    RoomName,
+    Seconds,
+    Variable,
+    Words,
+)
 
-# A field's docstring says in half a sentence what the key is for; a missing key is explained by it.
+# The description of a required key explains it to who left it out.
 
 
 class Table(BaseModel):
@@ -32,86 +39,7 @@ class Table(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
     )
-
-
-# --- kinds of values ------------------------------------------------------------------------
-
-
-def _in_config_directory(path: Path, info: ValidationInfo) -> Path:
-    if path in (Path(), Path("~")):
-        raise ValueError("expected a path, found nothing")
-    base: Path = info.context["base"] if info.context else Path()
-    return base / path.expanduser()
-
-
-def _name(pattern: str, rule: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(name: str) -> str:
-        if compiled.fullmatch(name) is None:
-            raise ValueError(f'"{name}" cannot be a name: {rule}')
-        return name
-
-    return AfterValidator(check)
-
-
-def _pattern(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("expected a regular expression in quotes")
-    if not value.isprintable():  # "\\b" in double quotes is a backspace, not the edge of a word
-        raise ValueError("a regular expression belongs in 'single quotes', which keep each \\")
-    try:
-        return re.compile(value, re.IGNORECASE)
-    except re.error as error:
-        raise ValueError(f'"{value}" is not a regular expression: {error}') from None
-
-
-def _channel(value: str) -> str:
-    adapter, colon, channel = value.partition(":")
-    if not (adapter and colon and channel):
-        raise ValueError(f'expected "ADAPTER:CHANNEL", found "{value}"')
-    return value
-
-
-def _device(value: str) -> str:
-    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value) is None:
-        raise ValueError(f'expected "auto", "cpu", "mps", "cuda" or "cuda:N", found "{value}"')
-    return value
-
-
-def _environment_name(value: str) -> str:
-    # Never echoed: this is where people put the secret itself.
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is None:
-        raise ValueError("expected the name of an environment variable, not the secret itself")
-    return value
-
-
-def _credential_name(value: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9_.-]+", value) is None or value in {".", ".."}:
-        raise ValueError("expected the name of a systemd credential, not the secret itself")
-    return value
-
-
-File = Annotated[Path, Field(strict=False), AfterValidator(_in_config_directory)]
-Name = Annotated[
-    str,
-    _name(
-        r"\w[\w.-]{0,31}",
-        "use at most 32 letters, digits, - _ and ., beginning with a letter or digit",
-    ),
-]
-RoomName = Annotated[
-    str,
-    _name(
-        r"\w([\w '.-]{0,62}[\w'.-])?",
-        "use at most 64 letters, digits, spaces, - _ ' and ., beginning with a letter or digit",
-    ),
-]
-Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
-Words = Annotated[tuple[str, ...], Field(strict=False)]
-Seconds = Annotated[float, Field(ge=0)]
 
 
 # --- [daemon] and [limits] ------------------------------------------------------------------
@@ -155,7 +83,7 @@ class WebConfig(Table):
 
     kind: Literal["web"]
     """which platform it is"""
-    host: str = Field(default="127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     """the address to listen on; any but this machine's own needs a token"""
     port: int = Field(default=8642, ge=0, le=65535)
     """the port to listen on; 0 takes a free one"""
@@ -163,9 +91,9 @@ class WebConfig(Table):
     """further names the page is reached by, without port"""
     token_file: File | None = None
     """a file that holds the token, and nothing else"""
-    token_env: Annotated[str, AfterValidator(_environment_name)] | None = None
+    token_env: Variable | None = None
     """an environment variable that holds the token"""
-    token_credential: Annotated[str, AfterValidator(_credential_name)] | None = None
+    token_credential: Credential | None = None
     """a systemd credential (LoadCredential=) that holds the token"""
 
     @property
@@ -198,8 +126,7 @@ class TerminalConfig(Table):
 
     kind: Literal["terminal"]
     """which platform it is"""
-    bot: str
-    """the bot to talk to"""
+    bot: str = Field(description="the name of the bot to talk to")
 
 
 AdapterConfig = Annotated[WebConfig | TerminalConfig, Field(discriminator="kind")]
@@ -243,7 +170,7 @@ class TransformersConfig(Table):
     """the id of a model in the local Hugging Face cache, instead of path"""
     revision: str | None = Field(default=None, min_length=1)
     """the revision of the hub model"""
-    device: Annotated[str, AfterValidator(_device)] = "auto"
+    device: Device = "auto"
     """where it runs: auto, cpu, mps, cuda or cuda:N"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """the numbers it computes with"""
@@ -267,7 +194,7 @@ class EchoConfig(Table):
     kind: Literal["echo"]
     """what runs it"""
     delay_seconds: float = Field(default=0.0, ge=0, le=3600)
-    """how long it pretends to think before each word"""
+    """how long it pretends to think before each piece of an answer"""
 
 
 ModelConfig = Annotated[TransformersConfig | EchoConfig, Field(discriminator="kind")]
@@ -279,9 +206,9 @@ ModelConfig = Annotated[TransformersConfig | EchoConfig, Field(discriminator="ki
 class _BotConfig(Table):
     about: str = ""
     """one line shown to people"""
-    names: tuple[Name, ...] = Field(default=(), strict=False)
+    names: Names = ()
     """further names it answers to, besides its own"""
-    wake: tuple[Pattern, ...] = Field(default=(), strict=False)
+    wake: Patterns = ()
     """regular expressions (case ignored) that call it"""
     chance: float = Field(default=0.0, ge=0, le=1)
     """how likely it joins in when it was not called"""
@@ -294,8 +221,7 @@ class TextBotConfig(_BotConfig):
 
     kind: Literal["text"]
     """what sort of bot it is"""
-    model: str
-    """the name of a [models.NAME] table"""
+    model: str = Field(description="the name of a [models.NAME] table")
     persona: str = ""
     """who it is, said to the model before every conversation"""
     history_messages: int = Field(default=40, ge=1, le=10_000)
@@ -309,8 +235,7 @@ class CannedBotConfig(_BotConfig):
 
     kind: Literal["canned"]
     """what sort of bot it is"""
-    lines: File
-    """the JSON Lines file its answers are in"""
+    lines: File = Field(description="the JSON Lines file its answers are in")
     source: str = Field(default="", alias="from")
     """the text bot that `botdaemon can` fills the file with"""
     characters_per_second: float = Field(default=25.0, gt=0)
@@ -333,11 +258,10 @@ def _only(data: dict[str, Any]) -> str:
 class RoomConfig(Table):
     """A room that is always there."""
 
-    bots: Words = Field(min_length=1)
-    """the bots that live there"""
+    bots: Words = Field(min_length=1, description="the bots that live there")
     host: str = Field(default_factory=_only)
     """the bot that answers when nobody else was asked; "" for none"""
-    channels: tuple[Annotated[str, AfterValidator(_channel)], ...] = Field(default=(), strict=False)
+    channels: Channels = ()
     """channels that share its threads, each as "ADAPTER:CHANNEL" """
 
 

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from botdaemon import commands
 from botdaemon.dispatcher.letters import relay
@@ -17,8 +16,6 @@ from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.turns import Limits, Turns
 from botdaemon.errors import Refused
-from botdaemon.ports import Bot, Traits
-from botdaemon.store import Store
 from botdaemon.types import (
     Address,
     Call,
@@ -35,6 +32,13 @@ from botdaemon.types import (
     Pressed,
     Reacted,
 )
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdaemon.ports import Bot, Traits
+    from botdaemon.store import Store
 
 __all__ = ["Dispatcher", "House", "Limits"]
 
@@ -55,7 +59,7 @@ class House:
     #: bots that each adapter speaks for outside rooms, the default first
     serving: Mapping[str, tuple[str, ...]]
     route: Callable[[Posted, Here], Sequence[Call]]
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     #: characters
     longest_message: int = 16_000
     #: lines for /status
@@ -165,6 +169,4 @@ class Dispatcher:
     async def _obey(self, order: Order) -> None:
         answer = await self._orders.carry_out(order)
         if answer:
-            await self._mouth.tell(
-                order.thread, order.address, answer, only_for=order.who.account
-            )
+            await self._mouth.tell(order.thread, order.address, answer, only_for=order.who.account)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from botdaemon import render
-from botdaemon.ports import Traits
 from botdaemon.types import Address, Control, File, Letter, Message, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from botdaemon.ports import Traits
 
 #: buttons under a finished answer
 CONTROLS = (Control.RETRY, Control.GOOD, Control.BAD)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from botdaemon import render
 from botdaemon.dispatcher.letters import CONTROLS, write
-from botdaemon.ports import Traits
-from botdaemon.store import Store
 from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from botdaemon.ports import Traits
+    from botdaemon.store import Store
 
 #: seconds in which a thread is not told the same thing again because of the same person
 APOLOGY_PAUSE = 30.0

@@ -12,14 +12,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from botdaemon import logs
 from botdaemon.dispatcher.line import Line
-from botdaemon.dispatcher.mouth import Mouth
 from botdaemon.errors import BotdaemonError, EngineDied, StoreError
-from botdaemon.ports import Bot
-from botdaemon.store import Store
 from botdaemon.types import Draft, Obligation, Turn
+
+if TYPE_CHECKING:
+    from botdaemon.dispatcher.mouth import Mouth
+    from botdaemon.ports import Bot
+    from botdaemon.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -198,10 +201,7 @@ class Turns:
         obligation = course.obligation
         async with self._mouth.live(obligation) as show:
             # 1. A burst of messages becomes one turn: wait until it has been quiet for a moment.
-            while (left := self._joined_at[obligation.turn] + self._limits.merge) > (
-                now := time.monotonic()
-            ):
-                await asyncio.sleep(left - now)
+            await self._quiet_moment(obligation.turn)
             # 2. Wait in line, and say so.
             async with self._line.slot(lambda place: show(self._place(place))):
                 if self._closed:
@@ -217,6 +217,12 @@ class Turns:
                     self.running -= 1
                     if not self.running:
                         self._quiet.set()
+
+    async def _quiet_moment(self, turn: int) -> None:
+        now = time.monotonic()
+        while (end := self._joined_at[turn] + self._limits.merge) > now:
+            await asyncio.sleep(end - now)
+            now = time.monotonic()
 
     def _place(self, place: int) -> str:
         ahead = place - 1 + self.running

@@ -8,70 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 from markdown_it import MarkdownIt
 
+from botdaemon.render.flow import Flow, Kind, Run, Style, clean
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from markdown_it.token import Token
-
-Kind = Literal[
-    "quote", "heading", "bold", "italic", "strike", "link", "url", "code", "pre", "marker"
-]
-
-
-class Style(NamedTuple):
-    """One style. `arg` is the heading's level, the link's target or the code block's language."""
-
-    kind: Kind
-    arg: str = ""
-
-
-Stack = tuple[Style, ...]
-
-
-class Run(NamedTuple):
-    """Text under the same styles, outermost first."""
-
-    text: str
-    stack: Stack = ()
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Styled text that can be cut anywhere."""
-
-    runs: Sequence[Run]
-
-    @cached_property
-    def text(self) -> str:
-        return "".join(run.text for run in self.runs)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *accumulate(len(run.text) for run in self.runs)]
-
-    def slice(self, start: int, end: int) -> list[Run]:
-        """The runs of `text[start:end]`."""
-        found: list[Run] = []
-        at = bisect_right(self._starts, start) - 1
-        while at < len(self.runs) and self._starts[at] < end:
-            run, offset = self.runs[at], self._starts[at]
-            text = run.text[max(0, start - offset) : end - offset]
-            if text:
-                found.append(Run(text, run.stack))
-            at += 1
-        return found
-
-
-# What no platform shows and a terminal would obey: control characters, noncharacters, surrogates.
-_BAD = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
 # The parser's time does not grow in proportion with the text, and it runs on the event loop. What
 # goes beyond these numbers is no message written to be read, so it may lose its looks (never its
@@ -97,21 +43,14 @@ _INLINE: dict[str, Kind] = {"strong": "bold", "em": "italic", "s": "strike"}
 _CELL = 40  # columns of a table are padded to this at most, or one long cell fills every row
 
 
-def clean(text: str) -> str:
-    """The text with plain line ends and without characters that nobody can be shown."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\v", " ").replace("\f", " ")
-    return _BAD.sub("\ufffd", text)
-
-
 def layout(text: str) -> Flow:
     """Lay out Markdown. Whatever the text is, everything in it is in the result."""
     text = clean(text)
     if not text.strip():
         return Flow(())
-    literal = Flow((Run(text.strip("\n")),))
     lines = text.split("\n")
     if len(text) > PARSE_LIMIT or len(lines) > _LINE_LIMIT:
-        return literal
+        return _literal(text)
     without = []
     if text.count("[") > _BRACKET_LIMIT:
         without += ["link", "image"]
@@ -120,11 +59,18 @@ def layout(text: str) -> Flow:
     try:
         tokens = _parser(*without).parse(text)
     except RecursionError:  # images within images
-        return literal
+        return _literal(text)
     if any(token.level >= _NESTING - 1 for token in tokens):
-        return literal
+        return _literal(text)
     flow = Flow(_Layout().lay(tokens))
-    return flow if flow.text.strip() else literal  # "#" alone is an empty heading
+    return flow if flow.text.strip() else _literal(text)  # "#" alone is an empty heading
+
+
+def _literal(text: str) -> Flow:
+    """The text as it is written."""
+    layout = _Layout()
+    layout.words(text.strip("\n"))
+    return Flow(layout.runs)
 
 
 @dataclass
@@ -180,7 +126,7 @@ class _Layout:
                     end = next(i for i in range(at, len(tokens)) if tokens[i].type == "table_close")
                     self.pre(_table(tokens[at:end]))
                     at = end
-                case "inline":
+                case "inline" if token.content:
                     self.gap("paragraph")
                     self.inline(token.children or [])
             at += 1
@@ -266,8 +212,9 @@ class _Layout:
         if not any(style.kind == "link" for style in self.stack):
             for match in _BARE_URL.finditer(text):
                 url = match[0]
-                while url.endswith(")") and url.count(")") > url.count("("):
-                    url = url[:-1]
+                extra = max(0, url.count(")") - url.count("("))
+                trailing = len(url) - len(url.rstrip(")"))
+                url = url[: len(url) - min(extra, trailing)]
                 self.put(text[at : match.start()])
                 self.put(url, Style("url"))
                 at = match.start() + len(url)

@@ -10,7 +10,8 @@ import html
 import re
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from botdaemon.render.layout import Kind, Run, Stack, clean, layout
+from botdaemon.render.flow import Kind, Run, Stack, clean
+from botdaemon.render.layout import layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,10 +175,12 @@ class _Markdown(_Plain):
             case "marker":
                 return text.replace("\u2022", "-")
             case "pre":
-                return text.replace("```", f"``{_ZERO}`")
+                return _fenced(text)
             case "code":
                 return _code_span(text)
             case "url" if text.startswith("http"):
+                # In brackets, so that nothing in it is markup; Discord then shows no preview, for
+                # which it would fetch an address that a model made up.
                 return f"<{text}>"
         return self.text(text, after)
 
@@ -254,13 +257,13 @@ class _Mrkdwn(_Markdown):
             case "marker":
                 return safe
             case "pre":
-                return safe.replace("```", f"``{_ZERO}`")
+                return _fenced(safe)
             case "code":
                 return safe.replace("`", _GRAVE)
             case "url" if text.startswith("http") and "|" not in text:
                 return f"<{safe}>"
-        around = (self.before or " ") + safe.replace("`", _GRAVE)
-        safe = re.sub(r"(?<=[\W_])([*_~])(?=\S)", rf"\1{_ZERO}", around)[1:]
+        around = (self.before or " ") + safe.replace("`", _GRAVE) + (after or " ")
+        safe = re.sub(r"(?<=[\W_])([*_~])(?=\S)", rf"\1{_ZERO}", around)[1:-1]
         return _ZERO + safe if self.start and text.lstrip().startswith(">") else safe
 
 
@@ -317,12 +320,17 @@ def _entities(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _fenced(text: str) -> str:
+    """Code without what would end its fence."""
+    return re.sub("``(?=`)", f"``{_ZERO}", text)
+
+
 def _code_span(text: str) -> str:
-    if "``" in text:
-        text = text.replace("``", f"`{_ZERO}`").replace("``", f"`{_ZERO}`")
+    text = re.sub("`(?=`)", f"`{_ZERO}", text)
     if "`" in text:
         return f"`` {text} ``"
-    return f"` {text} `" if text.isspace() is False and text[0] == text[-1] == " " else f"`{text}`"
+    # One blank on either side belongs to the marks.
+    return f"` {text} `" if text.strip() and text[0] == text[-1] == " " else f"`{text}`"
 
 
 _DIALECTS: dict[Dialect, type[_Plain]] = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from botdaemon.render.layout import PARSE_LIMIT, Flow, Run, clean, layout
+from botdaemon.render.flow import Flow, Run, clean
+from botdaemon.render.layout import PARSE_LIMIT, layout
 from botdaemon.render.paint import paint
 from botdaemon.types import Part
 
@@ -67,11 +69,12 @@ def split(text: str, traits: Traits) -> Split:
     at = 0
     while at < len(flow.text):
         part, end = flow.part(at)
-        done = end == len(flow.text)
-        if over if done else len(parts) + 1 == most:
+        more = end < len(flow.text)
+        if (more and len(parts) + 1 == most) or (over and not more):
             part, _ = flow.part(at, "\n\n" + CONTINUES)
             return Split((*parts, part), text)
-        parts.append(part)
+        if part.plain.strip():  # blank lines of code alone are refused as an empty message
+            parts.append(part)
         at = end
     return Split(tuple(parts))
 
@@ -113,7 +116,7 @@ class _Cuttable:
     def part(
         self, start: int, end_with: str = "", at: Sequence[re.Pattern[str]] = _BOUNDARIES
     ) -> tuple[Part, int]:
-        """The longest part from `start` that fits, and where the next one starts."""
+        """A part from `start` that fits, nearly as long as can be, and where the next starts."""
         limit = self.traits.text_limit
         end = min(len(self.text), start + limit)
         while True:
@@ -178,7 +181,7 @@ def _written_out(runs: Sequence[Run], longest: int) -> list[Run]:
     found: list[Run] = []
     for at, run in enumerate(runs):
         target = next((style.arg for style in run.stack if style.kind == "link"), "")
-        if len(target) <= longest:
+        if len(html.escape(target)) <= longest:
             found.append(run)
             continue
         stack = tuple(style for style in run.stack if style.kind != "link")

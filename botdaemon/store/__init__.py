@@ -7,17 +7,13 @@ Writes are whole transactions on one thread (`writer`), grouped by noun (`intake
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botdaemon.errors import Refused, StoreError
 from botdaemon.store import archive, database, files, intake, letters, rooms, turns
 from botdaemon.store.archive import Readers, Tail
-from botdaemon.store.intake import Relay, Route
 from botdaemon.store.rows import one
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
@@ -37,6 +33,13 @@ from botdaemon.types import (
     Thread,
     Turn,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from botdaemon.store.intake import Relay, Route
 
 __all__ = ["Store", "open_store"]
 
@@ -240,9 +243,7 @@ class Store:
         await self._write(lambda db: letters.draft_sent(db, letter, remote))
 
     async def postpone(self, letter: int, not_before: float, error: str, *, sent: bool) -> None:
-        await self._write(
-            lambda db: letters.postpone(db, letter, not_before, error, sent=sent)
-        )
+        await self._write(lambda db: letters.postpone(db, letter, not_before, error, sent=sent))
 
     async def bury(self, letter: int, error: str) -> None:
         await self._write(lambda db: letters.bury(db, letter, error))
@@ -284,6 +285,14 @@ class Store:
 
     async def changes(self, after: int, limit: int = 500) -> list[tuple[str, Message]]:
         return await archive.changes(self._readers, after, limit)
+
+    async def recent_at(self, address: Address, limit: int) -> list[Message]:
+        """The last messages of the thread that goes on at an address, oldest first."""
+        row = await self._readers.one(
+            "SELECT thread FROM addresses WHERE adapter = ? AND channel = ? AND topic = ?",
+            (address.adapter, address.channel, address.topic),
+        )
+        return [] if row is None else await self.recent(row[0], limit=limit)
 
     async def latest(self) -> int:
         return self._tail.seq

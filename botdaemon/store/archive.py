@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 
 from botdaemon.errors import Refused
 from botdaemon.store.rows import MESSAGE, MESSAGES, ROOM, THREAD, message, room, thread
 from botdaemon.types import File, Message, Room, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from pathlib import Path
 
 #: read-only connections; each is a thread
 READERS = 2
@@ -126,9 +128,7 @@ async def messages(
     return [message(row) for row in rows]
 
 
-async def recent(
-    readers: Readers, thread: int, *, before: int | None, limit: int
-) -> list[Message]:
+async def recent(readers: Readers, thread: int, *, before: int | None, limit: int) -> list[Message]:
     """The last messages of a thread, oldest first."""
     rows = await readers.all(
         f"""SELECT {MESSAGE} FROM {MESSAGES}

@@ -6,13 +6,16 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botdaemon.errors import StoreLocked, StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +69,7 @@ def holder(directory: Path) -> int | None:
     return None
 
 
-def open_database(
-    path: Path, migrations: Traversable | None = None
-) -> sqlite3.Connection:
+def open_database(path: Path, migrations: Traversable | None = None) -> sqlite3.Connection:
     """Open the database for writing and bring it to the newest schema.
 
     Raises `StoreUnusable`, without having changed anything, when the file is no database, cannot

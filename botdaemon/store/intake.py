@@ -7,9 +7,9 @@ nothing, nothing else does.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from botdaemon.store import rooms
 from botdaemon.store.rows import one
@@ -31,6 +31,9 @@ from botdaemon.types import (
     Reacted,
     Recorded,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 Route = Callable[[Posted, Here], Sequence[Call]]
 Relay = Callable[[Message, Sequence[Address]], Sequence[Letter]]
@@ -187,7 +190,8 @@ def identify(db: sqlite3.Connection, who: Identity, now: float) -> int:
     ).lastrowid
     return int(
         db.execute(
-            "INSERT INTO identities (person, adapter, account, name, is_bot) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO identities (person, adapter, account, name, is_bot)"
+            " VALUES (?, ?, ?, ?, ?)",
             (person, who.adapter, who.account, who.name, who.is_bot),
         ).lastrowid
         or 0

@@ -6,10 +6,13 @@ later may or may not have arrived, so it is verified before it is sent again.
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from botdaemon.store.rows import LETTER, LETTERS, letter
 from botdaemon.types import Address, Letter
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 def open_places(db: sqlite3.Connection, adapter: str) -> list[Address]:
@@ -24,7 +27,9 @@ def open_places(db: sqlite3.Connection, adapter: str) -> list[Address]:
     ]
 
 
-def claim(db: sqlite3.Connection, address: Address, now: float) -> tuple[Letter, bool] | float | None:
+def claim(
+    db: sqlite3.Connection, address: Address, now: float
+) -> tuple[Letter, bool] | float | None:
     """Take the address's oldest letter: it is *sending* from now on.
 
     Returns the letter and whether an earlier attempt ended without an answer; or the time before

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from botdaemon.errors import Refused
 from botdaemon.store.rows import ROOM, THREAD, one, room, thread
 from botdaemon.types import Address, Room, Thread
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Mapping, Sequence
 
 #: what a room may be called: it stands in addresses and in configuration files
 LONGEST_NAME = 80

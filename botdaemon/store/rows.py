@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botdaemon.types import (
     Address,
@@ -19,6 +18,9 @@ from botdaemon.types import (
     Room,
     Thread,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 Row = Sequence[Any]
 

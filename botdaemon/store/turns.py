@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from botdaemon.store import rooms
 from botdaemon.store.intake import insert_letter, insert_message, insert_turn
@@ -18,6 +18,9 @@ from botdaemon.types import (
     Turn,
     Why,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 NextSeq = Callable[[], int]
 
@@ -141,7 +144,7 @@ def _obligation(db: sqlite3.Connection, turn_id: int) -> Obligation:
         """SELECT t.thread, t.bot, t.asked_by, t.created_at,
         m.adapter, m.channel, m.topic, m.platform_id
         FROM turns t JOIN turn_messages x ON x.turn = t.id JOIN messages m ON m.id = x.message
-        WHERE t.id = ? ORDER BY m.id DESC LIMIT 1""",
+        WHERE t.id = ? ORDER BY m.id LIMIT 1""",
         (turn_id,),
     ).fetchone()
     return Obligation(
@@ -205,7 +208,4 @@ def undo(db: sqlite3.Connection, thread_id: int, next_seq: NextSeq, now: float) 
 
 
 def _hide(db: sqlite3.Connection, message_id: int, seq: int, now: float) -> None:
-    db.execute(
-        "UPDATE messages SET deleted_at = ?, seq = ? WHERE id = ?", (now, seq, message_id)
-    )
-
+    db.execute("UPDATE messages SET deleted_at = ?, seq = ? WHERE id = ?", (now, seq, message_id))

@@ -13,12 +13,14 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdaemon.errors import StoreError, StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 log = logging.getLogger(__name__)
 

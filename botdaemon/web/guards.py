@@ -50,6 +50,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Say what browsers may do with an answer, where its handler has not said so itself."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers[hdrs.SERVER] = "botdaemon"  # the versions below it are nobody's business
 
 
 class Guards:
@@ -76,7 +77,7 @@ class Guards:
 
     def _check_host(self, request: web.Request) -> None:
         """Against DNS rebinding: a page elsewhere whose name was pointed at this machine."""
-        name = urlsplit(f"//{request.headers.get(hdrs.HOST, '')}").hostname or ""
+        name = _host_of(request.headers.get(hdrs.HOST, ""))
         if name not in self._hosts and not (self._addresses and _is_address(name)):
             raise web.HTTPMisdirectedRequest(
                 text=f'this server is not "{name[:80]}"; if it should be, add the name to '
@@ -88,42 +89,56 @@ class Guards:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or (request.method in READING and hdrs.UPGRADE not in request.headers):
             return
-        if urlsplit(origin).netloc != request.headers[hdrs.HOST]:
+        if origin.partition("://")[2] != request.headers[hdrs.HOST]:
             raise web.HTTPForbidden(text=f'a page of "{origin[:80]}" may not do this')
 
     def _check_token(self, request: web.Request) -> web.Response | None:
         """None for those who have shown the token; a welcome for those who show it in the URL."""
-        cookie = request.cookies.get(COOKIE, "")
-        if hmac.compare_digest(cookie.encode(), self._cookie.encode()):
+        if request.path == "/" and self._is_token(request.query.get("token", "")):
+            return self._welcome(request)
+        if hmac.compare_digest(_bytes(request.cookies.get(COOKIE, "")), _bytes(self._cookie)):
             return None
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme.casefold() == "bearer" and self._is_token(given.strip()):
             return None
-        if request.path == "/" and self._is_token(request.query.get("token", "")):
-            # Sent on to an address without the token, for the browser's history keeps addresses.
-            welcome = web.Response(status=303, headers={hdrs.LOCATION: "/"})
-            welcome.set_cookie(
-                COOKIE,
-                self._cookie,
-                max_age=COOKIE_SECONDS,
-                httponly=True,
-                samesite="Strict",
-                secure=request.secure,
-            )
-            return welcome
         raise web.HTTPUnauthorized(
             text="a token is needed here: open /?token=... once in the browser, or send the "
             'header "Authorization: Bearer ..."',
             headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
         )
 
+    def _welcome(self, request: web.Request) -> web.Response:
+        """Sends on to an address without the token, for a browser's history keeps addresses."""
+        welcome = web.Response(status=303, headers={hdrs.LOCATION: "/"})
+        welcome.set_cookie(
+            COOKIE,
+            self._cookie,
+            max_age=COOKIE_SECONDS,
+            httponly=True,
+            samesite="Strict",
+            secure=request.secure,
+        )
+        return welcome
+
     def _is_token(self, given: str) -> bool:
         return self._token is not None and hmac.compare_digest(_digest(given), self._token)
 
 
 def _digest(text: str) -> bytes:
+    return hashlib.sha256(_bytes(text)).digest()
+
+
+def _bytes(text: str) -> bytes:
     # Surrogates stand for bytes that were not UTF-8; such a token is wrong, but no accident.
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    return text.encode(errors="surrogateescape")
+
+
+def _host_of(netloc: str) -> str:
+    """The host without port or brackets, in lower case; empty for what is none."""
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

@@ -196,10 +196,11 @@ def polish(turn: str) -> str:
 _A_LIFE = re.compile(
     r"\b(?:my (?:wife|husband|kids?|son|sons|daughters?|mom|mother|dad|father|parents|brothers?"
     r"|sisters?|girlfriend|boyfriend|friends?|family|house|home|car|job|work|school|childhood"
-    r"|niece|nephew|uncle|aunt|grand\w+|birthday|city|town|state|roommate|cousins?|phone|computer|collection)"
+    r"|niece|nephew|uncle|aunt|grand\w+|birthday|city|town|state|roommate|cousins?"
+    r"|phone|computer|collection)"
     r"|i (?:went|grew|bought|live|lived|work|worked|was born|drove|met|used to|own|ate|drank|played"
-    r"|saw|am from|have tickets)|when i was|growing up|years old|years ago|as a kid|last (?:night|week"
-    r"|year|weekend|month)|yesterday|in concert|we (?:went|saw|should|could))\b",
+    r"|saw|am from|have tickets)|when i was|growing up|years old|years ago|as a kid|last (?:night"
+    r"|week|year|weekend|month)|yesterday|in concert|we (?:went|saw|should|could))\b",
     re.IGNORECASE,
 )
 _ODD = re.compile(

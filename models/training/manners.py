@@ -31,6 +31,11 @@ class Scene:
     later: frozenset[str]
 
     @property
+    def plain(self) -> list[str]:
+        """The lines without a slot."""
+        return [line for line in self.say if not _SLOT.search(line)]
+
+    @property
     def opens(self) -> bool:
         """Whether a dialogue may start with it."""
         return not self.later and (not self.after or ANYWHERE in self.after)
@@ -43,7 +48,7 @@ class Manners:
 
     def lines(self) -> set[str]:
         """Every line a person says here, folded; lines with a slot left out."""
-        return {fold(line) for scene in self.scenes for line in scene.say if not _SLOT.search(line)}
+        return {fold(line) for scene in self.scenes for line in scene.plain}
 
     def fill(self, scene: Scene, personality: Personality, rng: Random,
              known: Mapping[str, str]) -> tuple[str, str, dict[str, str]]:  # fmt: skip

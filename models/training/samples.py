@@ -105,20 +105,20 @@ class SmallTalk:
         self._anywhere = [scene for scene in manners.scenes if ANYWHERE in scene.after]
 
     def draw(self, rng: Random) -> Dialogue:
-        draft = _Draft("friendly" if rng.random() < 0.6 else "comic")
+        return self.draw_as("friendly" if rng.random() < 0.62 else "comic", rng)
+
+    def draw_as(self, personality: Personality, rng: Random) -> Dialogue:
+        draft = _Draft(personality)
         for _ in range(rng.choice([1, 1, 1, 1, 2, 2, 3, 4, 5, 6])):
             kind = rng.random()
-            if kind < 0.40:
+            if kind < 0.52:
                 self._known(draft, rng)
             elif kind < 0.88:
                 self._scene(draft, rng)
             else:
                 self._topic(draft, rng)
-        turns = (
-            _as_typed_in_a_room(draft.turns, rng, self._manners)
-            if rng.random() < 0.2
-            else draft.turns
-        )
+        in_room = rng.random() < 0.2
+        turns = self._in_a_room(draft.turns, rng) if in_room else draft.turns
         return Dialogue(draft.personality, turns)
 
     def _known(self, draft: _Draft, rng: Random) -> None:
@@ -139,7 +139,7 @@ class SmallTalk:
         else:
             scene = rng.choices(self._openings, self._weights)[0]
         self._play(scene, draft, rng)
-        while rng.random() < 0.6 and draft.scene is not None:
+        while rng.random() < 0.5 and draft.scene is not None:
             fitting = [s for s in self._manners.scenes if draft.scene.name in s.after]
             if not fitting or rng.random() < 0.25:
                 fitting = self._anywhere
@@ -175,14 +175,21 @@ class SmallTalk:
         varied = vary(line, rng)
         return line if fold(varied) in self._held_out else varied
 
-
-def _as_typed_in_a_room(turns: Sequence[Turn], rng: Random, manners: Manners) -> list[Turn]:
-    """The same with names before what people say, as the server writes it for several people."""
-    names = [
-        invented_name(rng) if rng.random() < 0.3 else rng.choice(manners.words["name"])
-        for _ in range(rng.randint(1, 3))
-    ]
-    return [
-        Turn("user", f"{rng.choice(names)}: {turn.text}") if turn.role == "user" else turn
-        for turn in turns
-    ]
+    def _in_a_room(self, turns: Sequence[Turn], rng: Random) -> list[Turn]:
+        """The same as the server writes it for several people: `Name: text`, and sometimes what one
+        says to another in between, to which the bot's answer is none."""
+        names = [
+            invented_name(rng) if rng.random() < 0.3 else rng.choice(self._manners.words["name"])
+            for _ in range(rng.randint(2, 4))
+        ]
+        written = []
+        for turn in turns:
+            text = turn.text
+            if turn.role == "user":
+                speaker, *others = rng.sample(names, len(names))
+                text = f"{speaker}: {text}"
+                if rng.random() < 0.2:
+                    aside = rng.choice(rng.choice(self._manners.scenes).plain or ["ok"])
+                    text = f"{others[0]}: {self._typed(aside, rng)}\n{text}"
+            written.append(Turn(turn.role, text, turn.learned))
+        return written

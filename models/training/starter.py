@@ -19,24 +19,16 @@ import click
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from models.training.corpora import (
-    Exchange,
-    fold,
-    hold_out,
-    polish,
-    read_personality_chat,
-    read_self_dialogue,
-)
-from models.training.manners import Manners, read_manners
-from models.training.samples import English, SmallTalk
+from models.training.card import write_card
+from models.training.corpora import polish
+from models.training.evaluate import Bot, measure
+from models.training.material import Material, read
+from models.training.samples import English
 from models.training.tokens import CONTEXT, END, START, Encoder, Sample, build_tokenizer
 from models.training.train import Stage, train
 
 if TYPE_CHECKING:
     from random import Random
-
-HELD_OUT_QUERIES = 344
-HELD_OUT_DIALOGUES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +39,9 @@ class Plan:
     layers: int = 5
     heads: int = 5
     width: int = 320
-    english_rounds: int = 260
-    manners_rounds: int = 400
+    english_rounds: int = 110
+    manners_rounds: int = 300
     round_tokens: int = 32_768
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """Everything read from the corpora, split once and for all."""
-
-    exchanges: list[Exchange]
-    dialogues: list[list[str]]
-    manners: Manners
-    held_queries: set[str]
-    held_dialogues: list[list[str]]
-
-    @property
-    def small_talk(self) -> SmallTalk:
-        return SmallTalk(self.exchanges, self.manners, self.dialogues, self.held_queries)
-
-    def held_exchanges(self, personality: str) -> list[Exchange]:
-        return [
-            e for e in self.exchanges
-            if e.personality == personality and fold(e.query) in self.held_queries
-        ]  # fmt: skip
-
-
-def read(corpora: Path) -> Material:
-    exchanges = read_personality_chat(corpora)
-    manners = read_manners()
-    dialogues = list(read_self_dialogue(corpora))
-    return Material(
-        exchanges,
-        dialogues[HELD_OUT_DIALOGUES:],
-        manners,
-        hold_out(exchanges, HELD_OUT_QUERIES, manners.lines()),
-        dialogues[:HELD_OUT_DIALOGUES],
-    )
 
 
 def build(
@@ -91,26 +49,8 @@ def build(
 ) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     """Train, or go on training, and return what came out."""
     tokenizer = _tokenizer(material, plan, work)
+    model = new_model(tokenizer, plan)
     encoder = Encoder(tokenizer)
-    torch.manual_seed(1)
-    model = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(tokenizer),
-            n_positions=CONTEXT,
-            n_embd=plan.width,
-            n_layer=plan.layers,
-            n_head=plan.heads,
-            # The fused form of GPT-2's gelu, and dropout only where train() sets it.
-            activation_function="gelu_pytorch_tanh",
-            attn_pdrop=0.0,
-            embd_pdrop=0.0,
-            bos_token_id=tokenizer.convert_tokens_to_ids(START),
-            eos_token_id=tokenizer.convert_tokens_to_ids(END),
-            pad_token_id=tokenizer.convert_tokens_to_ids(START),
-            # At these lengths the backward pass of the fused kernel is half as fast on a CPU.
-            attn_implementation="eager",
-        )
-    )
     english, small_talk = English(material.dialogues), material.small_talk
 
     def draw_english(rng: Random) -> Sample:
@@ -119,11 +59,36 @@ def build(
     def draw_manners(rng: Random) -> Sample:
         return encoder.sample(small_talk.draw(rng))
 
-    train(model, Stage("english", draw_english, plan.english_rounds, 1.5e-3, 3e-4,
+    train(model, Stage("english", draw_english, plan.english_rounds, 2e-3, 1e-3,
                        round_tokens=plan.round_tokens), work)  # fmt: skip
-    train(model, Stage("manners", draw_manners, plan.manners_rounds, 1e-3, 1e-5, dropout=0.1,
+    train(model, Stage("manners", draw_manners, plan.manners_rounds, 2e-3, 1e-5,
                        round_tokens=plan.round_tokens), work)  # fmt: skip
     return model, tokenizer
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast, plan: Plan) -> GPT2LMHeadModel:
+    """A model that knows nothing yet, always the same one."""
+    vocabulary = tokenizer.get_vocab()
+    torch.manual_seed(1)
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(vocabulary),
+            n_positions=CONTEXT,
+            n_embd=plan.width,
+            n_layer=plan.layers,
+            n_head=plan.heads,
+            # The fused form of GPT-2's gelu, and dropout only where train() sets it.
+            activation_function="gelu_pytorch_tanh",
+            attn_pdrop=0.0,
+            embd_pdrop=0.0,
+            bos_token_id=vocabulary[START],
+            eos_token_id=vocabulary[END],
+            pad_token_id=vocabulary[START],
+        )
+    )
+    # At these lengths the backward pass of the fused kernel is half as fast on a CPU.
+    model.set_attn_implementation("eager")
+    return model
 
 
 def _tokenizer(material: Material, plan: Plan, work: Path) -> PreTrainedTokenizerFast:
@@ -157,11 +122,11 @@ FORMAT: dict[str, Any] = {
 def write(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     """The directory a server loads: weights in fp16, tokenizer, template, format."""
     out.mkdir(parents=True, exist_ok=True)
-    ends = [tokenizer.convert_tokens_to_ids(token) for token in (END, START)]
-    model.generation_config = GenerationConfig(
-        bos_token_id=ends[1], eos_token_id=ends, pad_token_id=ends[1]
+    end, start = (tokenizer.get_vocab()[token] for token in (END, START))
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]  # left so
+        bos_token_id=start, eos_token_id=[end, start], pad_token_id=start
     )
-    model.half().save_pretrained(out)
+    model.to(torch.float16).save_pretrained(out)  # type: ignore[arg-type]  # torch's overloads
     tokenizer.save_pretrained(out)
     (out / "format.json").write_text(json.dumps(FORMAT, indent=2) + "\n", encoding="utf-8")
     for path in out.iterdir():
@@ -185,8 +150,12 @@ def main(corpora: Path, out: Path, work: Path, threads: int) -> None:
     """Train the starter model on the corpora, from the last checkpoint if there is one."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(threads)
-    model, tokenizer = build(read(corpora), Plan(), work)
+    material = read(corpora)
+    model, tokenizer = build(material, Plan(), work)
     write(model, tokenizer, out)
+    bot = Bot(out)
+    torch.manual_seed(1)
+    write_card(out, corpora, bot, measure(bot, material))
 
 
 if __name__ == "__main__":

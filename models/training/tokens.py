@@ -74,7 +74,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
             show_progress=False,
         ),
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers left it so
         tokenizer_object=tokenizer,
         bos_token=START,
         eos_token=END,
@@ -90,7 +90,8 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
-        self._id = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+        vocabulary = tokenizer.get_vocab()
+        self._id = {token: vocabulary[token] for token in SPECIAL}
 
     def text(self, text: str) -> list[int]:
         safe = text.strip().replace("<|", "< |")
@@ -119,6 +120,9 @@ class Encoder:
             ]
         return Sample(tokens, labels)
 
-    def prompt(self, dialogue: Dialogue) -> list[int]:
-        """The tokens after which the assistant speaks."""
-        return [*self.sample(dialogue).tokens, self._id[ASSISTANT]]
+    def prompt(self, dialogue: Dialogue, room: int) -> list[int]:
+        """The tokens after which the assistant speaks, with the oldest turns dropped for `room`."""
+        turns = list(dialogue.turns)
+        while len(turns) > 1 and sum(len(self.text(t.text)) + 2 for t in turns) + 3 > room:
+            del turns[: 2 if turns[0].role == "user" else 1]
+        return [*self.sample(Dialogue(dialogue.personality, turns)).tokens, self._id[ASSISTANT]]

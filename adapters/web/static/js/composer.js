@@ -1,0 +1,150 @@
+// The box one writes in: it grows, sends, keeps drafts, and suggests commands and names.
+
+import { find, make } from "./dom.js";
+
+const COMMANDS = [
+  ["/help", "what you can do here"],
+  ["/new", "begin a new thread"],
+  ["/stop", "stop the answer being written"],
+  ["/retry", "have the last message answered again"],
+  ["/undo", "take back the last exchange"],
+  ["/status", "how the daemon is"],
+  ["/bots", "who lives here"],
+  ["/whoami", "who you are to the bots"],
+];
+const TYPING_PAUSE = 3000;
+
+export class Composer {
+  #kept = new Map(); // place -> what was being written there
+  #place = "";
+  #typed = 0;
+  #hints = [];
+  #chosen = 0;
+
+  /** `send(text)`, `typing()`; `bots` are the names that @ suggests, with what they are. */
+  constructor(send, typing) {
+    this.bots = [];
+    this.send = send;
+    this.typing = typing;
+    this.box = find("#composer-text");
+    this.list = find("#hints");
+    this.box.addEventListener("input", () => this.#changed(true));
+    this.box.addEventListener("keydown", (event) => this.#key(event));
+    this.box.addEventListener("blur", () => this.#suggest([]));
+    find("#composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#changed(false);
+  }
+
+  /** There is nowhere to write to. */
+  close() {
+    this.moveTo("", "");
+    this.box.disabled = true;
+  }
+
+  /** Write somewhere else; what was begun here waits. */
+  moveTo(place, placeholder) {
+    this.box.disabled = false;
+    this.#kept.set(this.#place, this.box.value);
+    this.#place = place;
+    this.box.value = this.#kept.get(place) ?? "";
+    this.box.placeholder = placeholder;
+    this.#changed(false);
+  }
+
+  focus() {
+    // A phone would cover half of what one came to read with its keyboard.
+    if (matchMedia("(hover: hover)").matches) this.box.focus();
+  }
+
+  #submit() {
+    const text = this.box.value.trim();
+    if (!text) return;
+    this.box.value = "";
+    this.#typed = 0;
+    this.#changed(false);
+    this.send(text);
+  }
+
+  #changed(byHand) {
+    this.box.style.height = "auto";
+    this.box.style.height = `${this.box.scrollHeight}px`;
+    find("#send").disabled = !this.box.value.trim();
+    this.#suggest(byHand ? this.#matches() : []);
+    if (byHand && this.box.value.trim() && Date.now() - this.#typed > TYPING_PAUSE) {
+      this.#typed = Date.now();
+      this.typing();
+    }
+  }
+
+  #key(event) {
+    if (event.isComposing) return;
+    if (this.#hints.length) {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step) {
+        event.preventDefault();
+        this.#choose((this.#chosen + step + this.#hints.length) % this.#hints.length);
+        return;
+      }
+      const whole = this.box.value === this.#hints[this.#chosen].insert.trim();
+      if (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey && !whole)) {
+        event.preventDefault();
+        this.#take(this.#hints[this.#chosen]);
+        return;
+      }
+      if (event.key === "Escape") {
+        event.stopPropagation();
+        this.#suggest([]);
+        return;
+      }
+    }
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#submit();
+    }
+  }
+
+  // --- suggestions ---------------------------------------------------------------------------
+
+  #matches() {
+    const before = this.box.value.slice(0, this.box.selectionStart);
+    const command = before.match(/^\/\w*$/)?.[0];
+    if (command !== undefined) {
+      return COMMANDS.filter(([name]) => name.startsWith(command.toLowerCase()))
+        .map(([name, about]) => ({ label: name, about, from: 0, insert: name }));
+    }
+    const name = before.match(/(?:^|\s)@([\w-]*)$/)?.[1];
+    if (name === undefined) return [];
+    return this.bots.filter((bot) => bot.name.toLowerCase().startsWith(name.toLowerCase()))
+      .map((bot) => ({ label: `@${bot.name}`, about: bot.about, from: before.length - name.length - 1, insert: `@${bot.name} ` }));
+  }
+
+  #suggest(hints) {
+    this.#hints = hints;
+    this.list.hidden = !hints.length;
+    this.list.replaceChildren(...hints.map((hint, index) => make("li", {
+      role: "option", id: `hint-${index}`,
+      onmousedown: (event) => {
+        event.preventDefault(); // the box keeps the focus
+        this.#take(hint);
+      },
+    }, make("b", {}, hint.label), make("span", {}, hint.about))));
+    this.#choose(0);
+  }
+
+  #choose(index) {
+    this.#chosen = index;
+    [...this.list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
+    this.list.children[index]?.scrollIntoView({ block: "nearest" });
+    if (this.#hints.length) this.box.setAttribute("aria-activedescendant", `hint-${index}`);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  #take(hint) {
+    this.box.setRangeText(hint.insert, hint.from, this.box.selectionStart, "end");
+    this.box.focus();
+    this.#changed(false);
+  }
+}

@@ -1,0 +1,171 @@
+"""The command line. Knows how to say things to an operator; what is done lies in `app`.
+
+Exit codes: 0 done, 1 a fault of ours, 2 wrong usage, 69 something outside refuses (a port in use),
+74 the store failed, 75 another daemon has the data directory, 78 the configuration, a model or the
+database must be mended by a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+import botdaemon
+from botdaemon.config import CannedBotConfig, Config, TextBotConfig, load
+from botdaemon.errors import BotdaemonError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+#: looked for in this order when --config is not given
+CONFIGS = (Path("config.toml"), Path("/etc/botdaemon/config.toml"), Path("config.example.toml"))
+
+
+def _config_path(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    return next((path for path in CONFIGS if path.exists()), CONFIGS[0])
+
+
+def _fail(error: BaseException) -> NoReturn:
+    """Say in one place what went wrong, and end with its exit code."""
+    known = _known(error)
+    if known is None:
+        raise error
+    click.echo(f"botdaemon: {known}", err=True)
+    sys.exit(known.exit_code)
+
+
+def _known(error: BaseException) -> BotdaemonError | None:
+    """The error with an explanation in what may be a group of groups."""
+    if isinstance(error, BotdaemonError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [_known(one) for one in error.exceptions]
+        return found[0] if len(found) == 1 else None
+    return None
+
+
+def _run(coroutine: Coroutine[Any, Any, int | None]) -> None:
+    try:
+        code = asyncio.run(coroutine)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        _fail(error)
+    sys.exit(code or 0)
+
+
+def _loaded(path: Path | None) -> Config:
+    try:
+        return load(_config_path(path))
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(error.exit_code)
+
+
+_with_config: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--config",
+    "-c",
+    "path",
+    type=click.Path(path_type=Path),
+    help="The configuration; by default config.toml here, then /etc/botdaemon/config.toml, "
+    "then config.example.toml here.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(botdaemon.__version__, prog_name="botdaemon")
+def main() -> None:
+    """Bots for your chat rooms, from one daemon."""
+    # Every process below this one, too: nothing is downloaded while a person waits.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@main.command()
+@_with_config
+def run(path: Path | None) -> None:
+    """Run the daemon until it is told to stop."""
+    from botdaemon import app, logs
+
+    faulthandler.enable()  # the watchdog's SIGABRT then prints what hung
+    config = _loaded(path)
+    logs.configure(config.daemon.log_level, config.daemon.log_format)
+
+    def ready(daemon: app.Daemon) -> None:
+        for name, server in daemon.servers.items():
+            click.echo(f"{name}: open {server.url} in a browser. Ctrl-C stops.", err=True)
+
+    async def serve() -> None:
+        await app.serve(config, on_ready=ready)
+
+    _run(serve())
+
+
+@main.command()
+@_with_config
+def check(path: Path | None) -> None:
+    """Say whether the configuration works, without starting anything."""
+    from botdaemon import app
+    from botdaemon.bots.canned import read_lines
+    from botdaemon.check import check as look
+
+    config = _loaded(path)
+    report = look(
+        config,
+        inspect=lambda model: app.inspect_model(config, model),
+        weigh=lambda bot: app.weigh(config, bot),
+        lines=lambda file: len(read_lines(file)),
+    )
+    for finding in report.findings:
+        click.echo(str(finding))
+    sys.exit(report.exit_code)
+
+
+@main.command()
+@_with_config
+@click.option("--bot", help="Whom to talk to; by default the first bot of the configuration.")
+@click.option("--once", metavar="TEXT", help="Say this, print the answer, and leave.")
+def chat(path: Path | None, bot: str | None, once: str | None) -> None:
+    """Talk to a bot here in the terminal. The conversation is there again the next time."""
+    from botdaemon import app, logs
+
+    config = _loaded(path)
+    logs.configure("error" if config.daemon.log_level != "debug" else "debug")
+    _run(app.chat(config, _known_bot(config, bot, TextBotConfig | CannedBotConfig), once))
+
+
+@main.command()
+@_with_config
+@click.argument("bot")
+@click.option("--count", default=100, show_default=True, help="How many lines it shall have.")
+def can(path: Path | None, bot: str, count: int) -> None:
+    """Fill a canned BOT's file with lines from the text bot it is made from."""
+    from botdaemon import app, logs
+
+    config = _loaded(path)
+    logs.configure("warning")
+    _run(app.can(config, _known_bot(config, bot, CannedBotConfig), count, _progress))
+
+
+def _progress(done: int, total: int) -> None:
+    click.echo(f"\r{done} of {total} lines", nl=done == total, err=True)
+
+
+def _known_bot(config: Config, name: str | None, kind: Any) -> str:
+    fitting = [bot for bot, table in config.bots.items() if isinstance(table, kind)]
+    if name is None and fitting:
+        return fitting[0]
+    if name in fitting and name is not None:
+        return name
+    names = ", ".join(fitting) or "none"
+    click.echo(f'botdaemon: there is no such bot "{name}" (there are: {names})', err=True)
+    sys.exit(2)
