@@ -10,7 +10,7 @@ ROUNDS ?= 20
 .PHONY: help run chat dev check test format bench campaign clean
 
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input \
 	--constraint constraints.txt
 
 help: ## say what there is

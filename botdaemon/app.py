@@ -409,8 +409,10 @@ def _house(
     status: Callable[[], list[str]],
 ) -> House:
     serving = {
-        name: (table.bot,) if isinstance(table, TerminalConfig) else tuple(config.bots)
-        for name, table in config.adapters.items()
+        name: (table.bot,)
+        if isinstance(table := config.adapters.get(name), TerminalConfig)
+        else tuple(config.bots)
+        for name in adapters
     }
     triggers = [
         Triggers(

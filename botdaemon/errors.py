@@ -53,6 +53,8 @@ class StoreLocked(StoreError):
 class StoreUnusable(StoreError):
     """The database cannot be used as it is, and was left as it is."""
 
+    exit_code = 78
+
 
 class StoreFull(StoreError):
     """There is no space to record it; nothing was recorded."""

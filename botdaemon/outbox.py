@@ -129,7 +129,8 @@ class Outbox:
             return letter.id, await self._hand_over(letter, uncertain)
         except TryLater as error:
             after = error.after if error.after is not None else pause(letter.attempts + 1)
-            await self._postpone(letter, after, error, sent=False)
+            # An uncertain letter stays one: it may have been `find` that was told to come later.
+            await self._postpone(letter, after, error, sent=uncertain)
         except Undeliverable as error:
             log.warning(
                 "letter %d is undeliverable: %s",

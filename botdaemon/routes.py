@@ -48,10 +48,10 @@ class Router:
         self._vocative: dict[str, re.Pattern[str]] = {}
         for trigger in self._triggers.values():
             name = "|".join(re.escape(name) for name in trigger.names)
-            self._mention[trigger.bot] = re.compile(rf"(?<!\w)@(?:{name})\b", re.IGNORECASE)
+            self._mention[trigger.bot] = re.compile(rf"(?<!\w)@(?:{name})(?!\w)", re.IGNORECASE)
             # Called by name, not talked about: at the beginning, or after a comma at the end.
             self._vocative[trigger.bot] = re.compile(
-                rf"^\W*{_HAIL}(?:{name})\b|,\s*(?:{name})\W*$", re.IGNORECASE
+                rf"^\W*{_HAIL}(?:{name})(?!\w)|,\s*(?:{name})\W*$", re.IGNORECASE
             )
 
     def __call__(self, event: Posted, here: Here) -> list[Call]:
@@ -69,7 +69,7 @@ class Router:
         if event.direct:
             return [Call(bots[0], Why.DIRECT)]
         if event.mentioned:
-            return [Call(here.host or bots[0], Why.MENTION)]
+            return [Call(here.host if here.host in bots else bots[0], Why.MENTION)]
         if event.to_others:
             return []
         if here.host in bots:

@@ -32,7 +32,14 @@ TYPING_SECONDS = 1.0
 
 
 class Live:
-    """GET /api/live. The first frame opens a room; ARCHITECTURE.md has the protocol."""
+    """GET /api/live: frames are JSON objects with a `type`.
+
+    A page sends `open` (room, after) first, and again to watch another room; `typing`; `press`.
+    It is sent `ready` in answer to `open`, with the changes since `after` and who is at work, and
+    from then on `changes`, each with the position `seq` to come back with. `complete: false` says
+    that the changes are not all it missed, so that it has to load the room anew. What passes has
+    no position: `draft`, `working`, `typing`, `threads`, `rooms`, and `activity` of other rooms.
+    """
 
     def __init__(self, desk: Desk, hub: Hub, hello_seconds: float) -> None:
         self._desk = desk

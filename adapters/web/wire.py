@@ -83,7 +83,7 @@ class Post(_Strict):
 class NewRoom(_Strict):
     """POST /api/rooms"""
 
-    name: Name
+    name: Line
     bots: Annotated[list[str], Field(max_length=100)]
     host: str | None = None
 

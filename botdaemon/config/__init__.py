@@ -19,6 +19,7 @@ from botdaemon.config.tables import (
     TransformersConfig,
     WebConfig,
 )
+from botdaemon.config.values import room_name
 
 __all__ = [
     "AdapterConfig",
@@ -38,4 +39,5 @@ __all__ = [
     "load",
     "parse",
     "read_token",
+    "room_name",
 ]

@@ -1,8 +1,6 @@
 """The tables of the configuration as frozen, strict models. Knows TOML's types, but no file and no
 line; what concerns more than one table at a time is in `references`."""
 
-# ruff: noqa: TC001 - pydantic reads the annotations when it runs
-
 from __future__ import annotations
 
 import ipaddress

@@ -4,6 +4,7 @@ table."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ def _in_config_directory(path: Path, info: ValidationInfo) -> Path:
         raise ValueError(f'"{path.parts[0]}" is nobody\'s home directory') from None
 
 
-def _name(pattern: str, rule: str) -> AfterValidator:
+def _name(pattern: str, rule: str) -> Callable[[str], str]:
     compiled = re.compile(pattern)
 
     def check(name: str) -> str:
@@ -28,7 +29,17 @@ def _name(pattern: str, rule: str) -> AfterValidator:
             raise ValueError(f'"{name}" cannot be a name: {rule}')
         return name
 
-    return AfterValidator(check)
+    return check
+
+
+_bot_name = _name(
+    r"[^\W_][\w.-]{0,31}",
+    "use at most 32 letters, digits, - _ and ., beginning with a letter or digit",
+)
+room_name = _name(
+    r"[^\W_]([\w '.-]{0,62}[\w'.-])?",
+    "use at most 64 letters, digits, spaces, - _ ' and ., beginning with a letter or digit",
+)
 
 
 def _pattern(value: Any) -> Any:
@@ -75,20 +86,8 @@ def _host(value: str) -> str:
 
 
 File = Annotated[Path, Field(strict=False), AfterValidator(_in_config_directory)]
-Name = Annotated[
-    str,
-    _name(
-        r"[^\W_][\w.-]{0,31}",
-        "use at most 32 letters, digits, - _ and ., beginning with a letter or digit",
-    ),
-]
-RoomName = Annotated[
-    str,
-    _name(
-        r"[^\W_]([\w '.-]{0,62}[\w'.-])?",
-        "use at most 64 letters, digits, spaces, - _ ' and ., beginning with a letter or digit",
-    ),
-]
+Name = Annotated[str, AfterValidator(_bot_name)]
+RoomName = Annotated[str, AfterValidator(room_name)]
 Host = Annotated[str, AfterValidator(_host)]
 Device = Annotated[str, AfterValidator(_device)]
 Variable = Annotated[str, AfterValidator(_environment_name)]

@@ -110,7 +110,8 @@ class Dispatcher:
         typed: tuple[str, str] | None = None
         unknown = ""
         try:
-            typed = commands.parse(said.text)
+            if said.author is None or not said.author.is_bot:  # bots do not give us orders
+                typed = commands.parse(said.text)
         except Refused as error:
             unknown = str(error)
         if typed or unknown:

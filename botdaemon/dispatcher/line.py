@@ -51,19 +51,21 @@ class Line:
         try:
             await ticket.called
         except asyncio.CancelledError:
-            if ticket.called.done() and not ticket.called.cancelled():
-                self._release()  # called and cancelled at the same moment: the slot goes on
-            else:
+            if ticket in self._waiting:
                 self._waiting.remove(ticket)
                 self._announce()
+            elif not ticket.called.cancelled():
+                self._release()  # called and cancelled at the same moment: the slot goes on
             raise
 
     def _release(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().called.set_result(None)
-            self._announce()
-        else:
-            self._free += 1
+        while self._waiting:
+            called = self._waiting.popleft().called
+            if not called.done():  # else cancelled at this moment, and not gone from the line yet
+                called.set_result(None)
+                self._announce()
+                return
+        self._free += 1
 
     def _announce(self) -> None:
         for place, ticket in enumerate(self._waiting, 1):

@@ -54,7 +54,8 @@ class _Actor:
 
     todo: deque[Obligation] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
-    stopped: bool = False
+    #: turns that somebody stopped; what comes after is not meant
+    stopped: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ class Turns:
         actor = self._actors.get(thread)
         if actor is None:
             return 0
-        actor.stopped = True
+        actor.stopped |= {obligation.turn for obligation in actor.todo}
         if actor.task is not None:
             actor.task.cancel()
         return len(actor.todo)
@@ -162,8 +163,7 @@ class Turns:
             with logs.context(thread=thread, bot=obligation.bot):
                 await self._run(actor, obligation)
             actor.todo.popleft()
-            if not actor.todo:
-                actor.stopped = False
+            actor.stopped.discard(obligation.turn)
             self._joined_at.pop(obligation.turn, None)
             self._asked[obligation.asked_by] -= 1
             if not self._asked[obligation.asked_by]:
@@ -175,18 +175,18 @@ class Turns:
         course = _Course(obligation)
         while True:
             try:
-                if not actor.stopped:
+                if obligation.turn not in actor.stopped:
                     # A task of its own, so that stopping the turn does not end the actor.
                     actor.task = asyncio.create_task(self._course(course))
                     try:
                         await actor.task
                     except asyncio.CancelledError:
-                        if not actor.stopped:
+                        if obligation.turn not in actor.stopped:
                             actor.task.cancel()
                             raise
                     finally:
                         actor.task = None
-                if actor.stopped and course.outcome != "answered":
+                if obligation.turn in actor.stopped and course.outcome != "answered":
                     course.outcome = "stopped"
                     # What had been said by then stays.
                     await self._mouth.answer(obligation, course.draft, close="stopped")

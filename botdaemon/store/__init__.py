@@ -11,6 +11,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from botdaemon.config import room_name
 from botdaemon.errors import Refused, StoreError
 from botdaemon.store import archive, database, files, intake, letters, rooms, turns
 from botdaemon.store.archive import Readers, Tail
@@ -89,10 +90,10 @@ class Store:
 
     async def create_room(self, name: str, bots: Sequence[str], host: str | None = None) -> Room:
         name = name.strip()
-        if not name or len(name) > rooms.LONGEST_NAME or not name.isprintable() or "/" in name:
-            raise Refused(
-                f"a room's name has 1 to {rooms.LONGEST_NAME} printable characters and no slash"
-            )
+        try:
+            name = room_name(name)
+        except ValueError as error:
+            raise Refused(str(error)) from None
         if not bots:
             raise Refused("a room needs at least one bot")
         for bot in bots:
@@ -110,7 +111,7 @@ class Store:
 
     async def open_thread(self, room: str, title: str) -> Thread:
         place = await archive.find_room(self._readers, room)
-        title = " ".join(title.split())[: rooms.LONGEST_NAME]
+        title = " ".join(title.split())[: rooms.LONGEST_TITLE]
 
         def work(db: sqlite3.Connection) -> Thread:
             return rooms.thread_of(db, rooms.open_thread(db, place.id, title, self._clock()))

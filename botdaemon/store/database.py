@@ -104,7 +104,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, timeout=5.0, cached_statements=256
     )
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA trusted_schema=OFF")
@@ -152,6 +151,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, directory: Traversable)
             f"{path} was written by a newer botdaemon (schema {version}, this one knows up to "
             f"{newest}); it was left as it is: install the newer botdaemon, or restore a backup"
         )
+    connection.execute("PRAGMA journal_mode=WAL")  # this writes, so not before it is known to be ours
     if 0 < version < newest:
         _back_up(connection, path.with_name(f"{path.stem}-schema-{version}.db"))
     for number, entry in steps:

@@ -110,6 +110,13 @@ def deleted(db: sqlite3.Connection, event: Deleted, next_seq: NextSeq) -> Record
         (event.at, next_seq(), row[0]),
     )
     db.execute("DELETE FROM message_files WHERE message = ?", (row[0],))
+    # Nor is it passed on any more, and what was is not kept. One under way is left to arrive.
+    db.execute(
+        """UPDATE letters SET text = '', plain = '', error = 'taken back',
+        state = CASE state WHEN 'ready' THEN 'dead' ELSE state END
+        WHERE message = ? AND state <> 'sending'""",
+        (row[0],),
+    )
     return Recorded(message=row[0], thread=row[1])
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Mapping, Sequence
 
-#: what a room may be called: it stands in addresses and in configuration files
-LONGEST_NAME = 80
+#: characters of a thread's title
+LONGEST_TITLE = 80
 
 
 def settle(
@@ -43,6 +43,18 @@ def settle(
             " WHERE name = ?",
             (address.adapter, address.channel, name),
         )
+    # A channel that changed its room goes on with the new room's threads, not with its old ones.
+    db.execute(
+        """DELETE FROM addresses WHERE NOT mirror AND
+        (SELECT t.room FROM threads t WHERE t.id = addresses.thread) IS NOT
+        (SELECT c.room FROM channels c
+            WHERE c.adapter = addresses.adapter AND c.channel = addresses.channel)"""
+    )
+    db.execute(
+        """INSERT OR IGNORE INTO addresses (adapter, channel, topic, thread)
+        SELECT c.adapter, c.channel, '', r.main FROM channels c JOIN rooms r ON r.id = c.room
+        WHERE r.main IS NOT NULL"""
+    )
     for (room_id,) in db.execute("SELECT id FROM rooms").fetchall():
         _mirror(db, room_id, mirrors)
     # Threads from before a mirror was configured become visible on it, too.

@@ -29,15 +29,16 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
     """Begin a waiting turn: from here on no further message joins it.
 
     The history is the newest `history` messages of the thread, then those that the turn answers;
-    what belongs to another open turn is left to that one. None when the turn is not waiting or
-    all that it was to answer has been taken back (then it is closed).
+    what belongs to another open turn is left to that one. None when the turn has ended or all
+    that it was to answer has been taken back (then it is closed). One that is begun again could
+    not be ended before: the disk was full.
     """
     row = db.execute(
         """SELECT t.thread, t.bot, t.why, t.direct, t.deaths, t.created_at, h.title, r.name,
         i.adapter, i.account, i.name, i.is_bot, i.person
         FROM turns t JOIN threads h ON h.id = t.thread LEFT JOIN rooms r ON r.id = h.room
         LEFT JOIN identities i ON i.id = t.asked_by
-        WHERE t.id = ? AND t.state = 'waiting'""",
+        WHERE t.id = ? AND t.state IN ('waiting', 'running')""",
         (turn_id,),
     ).fetchone()
     if row is None:
@@ -162,13 +163,14 @@ def again(
     db: sqlite3.Connection, thread_id: int, answer: int | None, next_seq: NextSeq, now: float
 ) -> Obligation | None:
     """Take back an answer (by default the thread's last) and oblige its bot to give another.
+    The daemon's apology in place of an answer is one, too.
 
     None when there is no such answer.
     """
     row = db.execute(
         """SELECT m.id, m.turn, t.bot, t.asked_by, t.direct FROM messages m
         JOIN turns t ON t.id = m.turn
-        WHERE m.thread = ? AND m.kind = 'said' AND m.deleted_at IS NULL AND m.id = coalesce(?, m.id)
+        WHERE m.thread = ? AND m.deleted_at IS NULL AND m.id = coalesce(?, m.id)
         ORDER BY m.id DESC LIMIT 1""",
         (thread_id, answer),
     ).fetchone()

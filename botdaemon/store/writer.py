@@ -149,6 +149,8 @@ def _is_fatal(error: BaseException) -> bool:
 def _explain(error: BaseException) -> BaseException:
     if _is_fatal(error):
         return StoreFull(f"nothing was recorded, the database cannot be written ({error})")
+    if isinstance(error, sqlite3.Error):
+        return StoreError(f"nothing was recorded, the database refused it ({error})")
     return error
 
 

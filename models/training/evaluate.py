@@ -62,7 +62,7 @@ class Bot:
     """A starter directory that talks, with the sampling its `format.json` asks for."""
 
     def __init__(self, directory: Path) -> None:
-        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
+        self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(directory)
         self.model = GPT2LMHeadModel.from_pretrained(directory, dtype=torch.float32)
         self.model.train(False)
         self.encoder = Encoder(self.tokenizer)

@@ -169,9 +169,7 @@ def _save(
     part.replace(path)  # a kill during the save leaves the previous checkpoint, never half of one
 
 
-def _resume(
-    path: Path, model: GPT2LMHeadModel, optimizers: Sequence[torch.optim.Optimizer]
-) -> int:
+def _resume(path: Path, model: GPT2LMHeadModel, optimizers: Sequence[torch.optim.Optimizer]) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)

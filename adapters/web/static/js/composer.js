@@ -54,6 +54,13 @@ export class Composer {
     this.#changed(false);
   }
 
+  /** Put back what could not be sent, before what has been begun since. */
+  restore(text) {
+    this.box.value = [text, this.box.value].filter(Boolean).join("\n");
+    this.#changed(false);
+    this.box.focus();
+  }
+
   focus() {
     // A phone would cover half of what one came to read with its keyboard.
     if (matchMedia("(hover: hover)").matches) this.box.focus();

@@ -13,7 +13,7 @@ export class Live {
   #timer = 0;
   #hidden = 0;
 
-  /** `onframe(frame)`; `onstate("live" | "lost" | "refused")` */
+  /** `onframe(frame)`; `onstate("live" | "lost")` */
   constructor(onframe, onstate) {
     this.onframe = onframe;
     this.onstate = onstate;
@@ -30,6 +30,10 @@ export class Live {
     this.#position = after;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#ask();
     else this.#connect();
+  }
+
+  get room() {
+    return this.#room;
   }
 
   get connected() {

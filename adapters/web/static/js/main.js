@@ -1,135 +1,137 @@
 // The page: where one is, and how what is said by whom gets there. Joins all the other parts.
 
 import * as api from "./api.js";
+import { hideBeginning, showBeginning, showNothing } from "./beginning.js";
 import { Composer } from "./composer.js";
 import { askName, askRoom } from "./dialogs.js";
 import { announce, find, make, toast } from "./dom.js";
 import { Live } from "./live.js";
 import { Outgoing } from "./outgoing.js";
 import { avatar, namesOf } from "./people.js";
+import { Presence } from "./presence.js";
 import * as seen from "./seen.js";
 import { drawMe, drawRooms, linkTo, prepareMenu, setMenu, titleOf } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
 
+/** Messages fetched at a time. */
 const PAGE = 50;
+/** Where this browser keeps who and where one was. */
 const NAME = "botdaemon.name";
 const PLACE = "botdaemon.place";
-/** Somebody who has not typed for this long is not typing. */
-const TYPING = 5000;
-/** A draft outlives its bot's work this long, for its message to take its place. */
-const GRACE = 600;
-/** After an answer, a bot that goes on working is shown to after this long. */
-const BREATH = 300;
 
 let me = localStorage.getItem(NAME);
 let about = new Map(); // bot -> what it is
 let rooms = [];
-let threads = [];
-let here = { room: "", thread: null }; // thread: an id, "new", or null while it is looked up
-let visit = 0; // counts places gone to, so that what arrives late for an earlier one is let go
+let threads = []; // of the room one is in
+let here = { room: "", thread: null }; // thread: an id, "new", or null for nowhere
+let visit = 0; // counts places gone to: what arrives late for an earlier one is let go
 let loading = false;
-let unread = 0;
+let unread = 0; // while the page is in the background
 let expectNew = false; // a /new was sent: the next thread that appears is where to go
-const working = new Map(); // "thread bot" -> {thread, bot, text}
-const typists = new Map(); // name -> {thread, timer}
 
 const timeline = new Timeline(press, loadOlder);
-const outgoing = new Outgoing(timeline);
+const outgoing = new Outgoing(timeline, (text) => composer.restore(text));
+const presence = new Presence(drawPresence);
 const composer = new Composer(send, () => {
   if (typeof here.thread === "number") live.send({ type: "typing", thread: here.thread, name: me });
 });
-const live = new Live(take, (state) => {
+const live = new Live(take, async (state) => {
+  find("#connection").dataset.state = state;
   find("#connection").textContent = state === "live" ? "" : "Reconnecting…";
-  if (state === "lost") {
-    working.clear();
-    drawWorking();
-  } else outgoing.again();
+  if (state === "live") {
+    outgoing.again();
+    return;
+  }
+  presence.reset([]);
+  // A socket does not say why it was refused.
+  const refused = await api.rooms().then(() => null, (error) => error);
+  if (refused?.status === 401) nowhere("A token is needed", refused.message);
 });
+
+const roomHere = () => rooms.find((room) => room.name === here.room);
+const threadHere = () => threads.find((thread) => thread.id === here.thread);
 
 // --- going somewhere -------------------------------------------------------------------------
 
+/** Go where the address says: #/room/thread */
 async function go() {
   const mine = ++visit;
   const [, roomPart = "", threadPart = ""] = location.hash.split("/");
-  let name = decodeURIComponent(roomPart);
   try {
-    if (!rooms.length) rooms = await api.rooms();
-    if (!name) {
-      const last = rooms.find((room) => room.name === localStorage.getItem(PLACE)) ?? rooms[0];
-      if (last) location.replace(linkTo(last.name));
-      else lost("There are no rooms yet", "Create one with the + beside “Rooms”.");
-      return;
-    }
-    const list = await api.threads(name);
+    const wanted = decodeURIComponent(roomPart).toLowerCase();
+    if (!rooms.some((room) => room.name.toLowerCase() === wanted)) rooms = await api.rooms();
     if (mine !== visit) return;
-    const room = await roomNamed(name);
-    name = room.name;
-    const thread = threadPart === "new" ? "new" : threadPart ? Number(threadPart) : list.find((one) => one.main).id;
-    if (thread !== "new" && !list.some((one) => one.id === thread)) {
-      lost("There is no such thread", `“${name}” has no thread ${threadPart}. Choose another one from the list.`);
+    if (!wanted) {
+      const home = rooms.find((room) => room.name === localStorage.getItem(PLACE)) ?? rooms[0];
+      if (home) location.replace(linkTo(home.name));
+      else nowhere("There are no rooms yet", "Create one with the + beside “Rooms”.");
       return;
     }
-    const moved = name !== here.room;
+    const room = rooms.find((one) => one.name.toLowerCase() === wanted)?.name;
+    if (!room) {
+      nowhere("There is no such room", `Nobody has made “${wanted}” yet. Create it with the + beside “Rooms”.`);
+      return;
+    }
+    const list = await api.threads(room);
+    if (mine !== visit) return;
+    const main = list.find((thread) => thread.main).id;
+    const thread = threadPart === "new" ? "new" : threadPart ? Number(threadPart) : main;
+    if (thread !== "new" && !list.some((one) => one.id === thread)) {
+      nowhere("There is no such thread", `“${room}” has no thread ${threadPart}. Choose another one from the list.`);
+      return;
+    }
     threads = list;
-    here = { room: name, thread };
-    localStorage.setItem(PLACE, name);
-    await enter(mine, moved);
+    here = { room, thread };
+    localStorage.setItem(PLACE, room);
+    await enter(mine);
   } catch (error) {
     if (mine !== visit) return;
-    if (error.status === 404) lost("There is no such room", `Nobody has made “${name}” yet. Create it with the + beside “Rooms”.`);
-    else if (error.status === 0) setTimeout(() => mine === visit && go(), 3000, lost("The daemon cannot be reached", "Trying again…"));
-    else lost("That did not work", error.message);
+    nowhere(error.status ? "That did not work" : "The daemon cannot be reached", error.status ? error.message : "Trying again…");
+    if (!error.status) setTimeout(() => mine === visit && go(), 3000);
   }
 }
 
-async function roomNamed(name) {
-  const known = () => rooms.find((room) => room.name.toLowerCase() === name.toLowerCase());
-  if (!known()) rooms = await api.rooms();
-  return known();
-}
-
-/** Show the thread `here` names. */
-async function enter(mine, moved) {
-  setMenu(false);
+/** Show the thread that `here` names. */
+async function enter(mine) {
   const { room, thread } = here;
-  if (moved) {
-    working.clear();
-    typists.clear();
-  }
   const before = seen.lastSeen(`t:${thread}`);
+  if (live.room !== room) presence.clear();
+  setMenu(false);
   timeline.clear();
-  find("#beginning").hidden = true;
+  hideBeginning();
   drawPlace();
+  outgoing.enter(`${room}/${thread}`);
   composer.moveTo(`${room}/${thread}`, thread === "new" ? "Begin a new thread…" : `Write to ${room}…`);
   composer.focus();
   if (thread === "new") {
-    if (moved) live.open(room, null);
+    if (live.room !== room) live.open(room, null);
     drawBeginning();
     return;
   }
-  drawWorking();
+  drawPresence();
   const { seq, messages } = await api.recent(room, thread, PAGE);
   if (mine !== visit) return;
   timeline.apply(messages);
   timeline.more = messages.length === PAGE;
   timeline.markNew(messages.find((message) => message.at > before && message.author !== me)?.id ?? 0);
   timeline.toEnd();
+  timeline.fillUp();
   drawBeginning();
   markSeen();
-  if (moved) live.open(room, seq);
+  if (live.room !== room) live.open(room, seq);
 }
 
-function lost(title, text) {
+function nowhere(title, text) {
   here = { room: "", thread: null };
   timeline.clear();
+  outgoing.enter("");
   composer.close();
   find("#members").replaceChildren();
   find("#title").textContent = "botdaemon";
   find("#subtitle").textContent = "";
-  const box = find("#beginning");
-  box.replaceChildren(make("h2", {}, title), make("p", {}, text));
-  box.hidden = false;
-  drawRooms(rooms, [], here);
+  showNothing(title, text);
+  drawPresence();
+  drawSide();
 }
 
 async function loadOlder(before) {
@@ -139,17 +141,17 @@ async function loadOlder(before) {
   const mine = visit;
   try {
     const { messages } = await api.recent(here.room, here.thread, PAGE, before);
-    if (mine !== visit) return;
     find("#older").hidden = true;
-    timeline.prepend(messages);
+    if (mine !== visit) return;
     timeline.more = messages.length === PAGE;
-    drawBeginning();
+    timeline.prepend(messages);
   } catch (error) {
     toast(error.message);
   } finally {
     find("#older").hidden = true;
     loading = false;
   }
+  if (mine === visit) timeline.fillUp();
 }
 
 // --- saying something ------------------------------------------------------------------------
@@ -158,7 +160,7 @@ function send(text) {
   const { room } = here;
   let { thread } = here;
   expectNew = text === "/new";
-  find("#beginning").hidden = true;
+  hideBeginning();
   timeline.markNew(0);
   outgoing.send(me, text, async (key) => {
     if (thread === "new") thread = await begin(room, text);
@@ -169,23 +171,24 @@ function send(text) {
   });
 }
 
-/** Open the thread that has been begun with `text`. */
+/** Open the thread that is begun with `text`. */
 async function begin(room, text) {
   const { id } = await api.openThread(room, titleFrom(text));
   threads = await api.threads(room);
   if (here.room === room && here.thread === "new") {
     here = { room, thread: id };
     history.replaceState(null, "", linkTo(room, id));
+    outgoing.moved(`${room}/new`, `${room}/${id}`);
     composer.moveTo(`${room}/${id}`, `Write to ${room}…`);
     drawPlace();
   }
   return id;
 }
 
-const titleFrom = (text) => {
+function titleFrom(text) {
   const line = text.split("\n")[0].replace(/[*_`#>[\]]/g, "").trim() || "New thread";
   return line.length <= 60 ? line : `${line.slice(0, 57).trimEnd()}…`;
-};
+}
 
 function press(control, message) {
   const sent = live.send({ type: "press", thread: here.thread, name: me, control, message });
@@ -196,46 +199,22 @@ function press(control, message) {
 // --- hearing something -----------------------------------------------------------------------
 
 const frames = {
-  ready(frame) {
-    working.clear();
-    for (const { thread, bot, drafts } of frame.working) {
-      working.set(`${thread} ${bot}`, { thread, bot, text: Object.values(drafts).at(-1) ?? "" });
-    }
+  ready({ complete, changes, working }) {
+    presence.reset(working);
     // Away for too long to be told what was missed: look at it anew.
-    if (!frame.complete && typeof here.thread === "number") enter(++visit, false);
-    else heard(frame.changes);
-    drawWorking();
+    if (!complete && typeof here.thread === "number") enter(++visit);
+    else heard(changes);
     refreshThreads();
   },
-  changes(frame) {
-    heard(frame.changes);
-  },
-  draft({ thread, bot, text }) {
-    working.set(`${thread} ${bot}`, { thread, bot, text });
-    drawWorking();
-  },
-  working({ thread, bot, on }) {
-    const key = `${thread} ${bot}`;
-    if (on) {
-      if (!working.has(key)) working.set(key, { thread, bot, text: "" });
-    } else {
-      const ended = working.get(key);
-      // Its message is on its way and takes the draft's place; without one it just goes.
-      if (ended?.resting) working.delete(key);
-      else if (ended) ended.over = setTimeout(() => working.get(key) === ended && working.delete(key) && drawWorking(), GRACE);
-    }
-    drawWorking();
-  },
-  typing({ thread, name }) {
-    clearTimeout(typists.get(name)?.timer);
-    typists.set(name, { thread, timer: setTimeout(() => typists.delete(name) && drawStatus(), TYPING) });
-    drawStatus();
-  },
+  changes: ({ changes }) => heard(changes),
+  draft: ({ thread, bot, text }) => presence.draft(thread, bot, text),
+  working: ({ thread, bot, on }) => presence.working(thread, bot, on),
+  typing: ({ thread, name }) => presence.typing(thread, name),
   activity({ room, last_at }) {
     const known = rooms.find((one) => one.name === room);
     if (known) known.last_at = last_at;
+    else refreshRooms();
     drawSide();
-    if (!known) refreshRooms();
   },
   rooms: refreshRooms,
   threads: refreshThreads,
@@ -248,36 +227,22 @@ function take(frame) {
 
 /** Messages of this room that are new or have changed. */
 function heard(changes) {
-  for (const message of changes) {
-    typists.delete(message.author);
-    const work = message.bot && working.get(`${message.thread} ${message.author}`);
-    if (work) rest(work);
+  for (const message of changes.filter((one) => !one.deleted)) {
+    presence.said(message);
     const thread = threads.find((one) => one.id === message.thread);
     if (thread && message.at > thread.last_at) thread.last_at = message.at;
   }
-  if (expectNew || changes.some((one) => !threads.some((thread) => thread.id === one.thread))) refreshThreads();
+  const unknown = changes.some((message) => !threads.some((thread) => thread.id === message.thread));
+  if (expectNew || unknown) refreshThreads();
   const added = timeline.apply(changes.filter((message) => message.thread === here.thread));
   const others = added.filter((message) => message.author !== me);
   timeline.missed(others.length);
   for (const message of others) announce(`${message.author || "Notice"}: ${message.text}`);
-  if (document.hidden) unread += changes.filter((one) => !one.deleted && one.author !== me).length;
-  if (added.length) find("#beginning").hidden = !(timeline.empty);
+  if (document.hidden) unread += others.length;
+  if (added.length) hideBeginning();
   outgoing.settle(added);
+  drawPresence();
   markSeen();
-  drawWorking();
-}
-
-/** An answer has come and its draft goes; dots come back only if the bot really goes on. */
-function rest(work) {
-  if (work.over) {
-    working.delete(`${work.thread} ${work.bot}`);
-    return;
-  }
-  Object.assign(work, { text: "", resting: true });
-  setTimeout(() => {
-    work.resting = false;
-    drawWorking();
-  }, BREATH);
 }
 
 async function refreshRooms() {
@@ -302,15 +267,13 @@ async function refreshThreads() {
 // --- drawing ---------------------------------------------------------------------------------
 
 function drawPlace() {
-  const room = rooms.find((one) => one.name === here.room);
-  const thread = threads.find((one) => one.id === here.thread);
-  const title = here.thread === "new" ? "New thread" : thread ? titleOf(thread) : "";
+  const room = roomHere();
+  const thread = threadHere();
   find("#title").textContent = here.room;
-  find("#subtitle").textContent = title;
+  find("#subtitle").textContent = here.thread === "new" ? "New thread" : thread ? titleOf(thread) : "";
   find("#members").replaceChildren(...(room?.bots ?? []).map((bot) => {
-    const face = avatar(bot, { bot: true, small: true });
     const line = `${bot}${bot === room.host ? ", answers when nobody else is named" : ""}`;
-    return make("li", { title: line }, face, make("span", { class: "unseen" }, line));
+    return make("li", { title: line }, avatar(bot, { bot: true, small: true }), make("span", { class: "unseen" }, line));
   }));
   composer.bots = (room?.bots ?? []).map((name) => ({ name, about: about.get(name) ?? "" }));
   drawSide();
@@ -322,48 +285,30 @@ function drawSide() {
 }
 
 function drawBeginning() {
-  const box = find("#beginning");
-  const room = rooms.find((one) => one.name === here.room);
-  box.hidden = !room || !timeline.empty;
-  if (box.hidden) return;
-  const host = room.host || room.bots[0];
-  const how = room.host ? `Say something and ${room.host} answers. To ask somebody else, name them: @${room.bots.find((bot) => bot !== room.host) ?? room.host}.` : `Name the one you would like an answer from: @${host}.`;
-  box.replaceChildren(
-    make("div", { class: "faces" }, ...room.bots.map((bot) => avatar(bot, { bot: true }))),
-    make("h2", {}, here.thread === "new" ? "A new thread" : `Welcome to ${room.name}`),
-    make("p", {}, how),
-    make("dl", {}, ...room.bots.map((bot) => make("div", {}, make("dt", {}, bot), " ", make("dd", {}, about.get(bot) ?? "")))),
-    make("div", { class: "starters" }, ...["Hi, how are you?", "Tell me a joke", "What do you like?"].map((line) =>
-      make("button", { type: "button", onclick: () => send(room.host ? line : `@${host} ${line}`) }, line))),
-  );
+  if (roomHere() && timeline.empty) showBeginning(roomHere(), here.thread === "new", about, send);
 }
 
-/** Bots at work in this thread. */
-function drawWorking() {
-  const at = [...working.values()].filter((work) => work.thread === here.thread && !work.resting);
-  for (const bot of timeline.drafting) if (!at.some((work) => work.bot === bot)) timeline.endDraft(bot);
-  for (const { bot, text } of at) timeline.draft(bot, text);
-  drawStatus();
-}
-
-function drawStatus() {
-  const bots = [...working.values()].filter((work) => work.thread === here.thread && !work.over && !work.resting);
-  const people = [...typists].filter(([, typist]) => typist.thread === here.thread).map(([name]) => name);
-  const names = [...people, ...bots.map((work) => work.bot)];
+function drawPresence() {
+  const drafts = presence.drafts(here.thread);
+  for (const bot of timeline.drafting) if (!drafts.some((draft) => draft.bot === bot)) timeline.endDraft(bot);
+  for (const { bot, text } of drafts) timeline.draft(bot, text);
+  const people = presence.typists(here.thread);
+  const bots = presence.workers(here.thread);
+  const names = [...people, ...bots];
   find("#typing").textContent = names.length ? `${namesOf(names)} ${names.length === 1 ? "is" : "are"} ${people.length ? "typing" : "writing"}…` : "";
   find("#stop").hidden = !bots.length;
 }
 
+/** What is on the screen has been read. */
 function markSeen() {
-  if (document.hidden || !here.room) return;
-  unread = 0;
-  const room = rooms.find((one) => one.name === here.room);
-  const thread = threads.find((one) => one.id === here.thread);
-  if (thread) {
-    seen.mark(`t:${thread.id}`, thread.last_at);
-    if (room && thread.last_at > room.last_at) room.last_at = thread.last_at;
+  if (!document.hidden) {
+    unread = 0;
+    const room = roomHere();
+    const thread = threadHere();
+    if (thread) seen.mark(`t:${thread.id}`, thread.last_at);
+    if (thread && room && thread.last_at > room.last_at) room.last_at = thread.last_at;
+    if (room) seen.mark(`r:${room.name}`, room.last_at);
   }
-  if (room) seen.mark(`r:${room.name}`, room.last_at);
   drawSide();
 }
 
@@ -383,9 +328,7 @@ find("#skip").addEventListener("click", () => find("#composer-text").focus());
 find("#new-room").addEventListener("click", async () => {
   try {
     const room = await askRoom();
-    if (!room) return;
-    await refreshRooms();
-    location.hash = linkTo(room.name);
+    if (room) location.hash = linkTo(room.name);
   } catch (error) {
     toast(error.message);
   }
@@ -397,6 +340,7 @@ if (!me) await rename();
 drawMe(me);
 api.bots().then((bots) => {
   about = new Map(bots.map((bot) => [bot.name, bot.about]));
-  if (here.room) drawPlace(), drawBeginning();
+  if (here.room) drawPlace();
+  if (here.room && !loading) drawBeginning();
 }, () => {});
 await go();

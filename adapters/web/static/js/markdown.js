@@ -34,13 +34,16 @@ const allowed = {
 /** Show `text` in `element`. */
 export function show(element, text, { copy = true } = {}) {
   element.replaceChildren(DOMPurify.sanitize(marked.parse(text), allowed));
-  if (!copy) return;
+  if (!copy || !canCopy) return;
   for (const block of element.querySelectorAll("pre")) {
     const code = block.textContent;
     const copier = button("copy", "Copy code", () => copyText(code, copier));
     block.append(copier);
   }
 }
+
+/** Browsers offer the clipboard to this machine's own pages and over TLS. */
+export const canCopy = Boolean(navigator.clipboard);
 
 export async function copyText(text, from) {
   await navigator.clipboard.writeText(text);

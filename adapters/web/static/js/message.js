@@ -1,7 +1,7 @@
 // One message as an element: said, commanded, noticed, being sent or being written.
 
 import { button, icon, make } from "./dom.js";
-import { copyText, show } from "./markdown.js";
+import { canCopy, copyText, show } from "./markdown.js";
 import { avatar, fullTime, sizeOf, timeOf } from "./people.js";
 
 const PICTURES = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"]);
@@ -45,7 +45,7 @@ function actions(message, act) {
     }, { "aria-pressed": "false" });
     return thumb;
   };
-  const copier = button("copy", "Copy", () => copyText(message.text, copier));
+  const copier = canCopy ? button("copy", "Copy", () => copyText(message.text, copier)) : "";
   const row = make("div", { class: "actions" },
     button("retry", "Answer again", () => act("retry", message.id), { class: "icon again" }),
     rate("good", "up", "Good answer"),

@@ -1,11 +1,11 @@
 // Rooms and their threads at the side, and the drawer they become on a phone.
 
 import { find, icon, make } from "./dom.js";
-import { avatar, shortTime } from "./people.js";
+import { avatar, fullTime, shortTime } from "./people.js";
 import { isNew } from "./seen.js";
 
 export const linkTo = (room, thread) => `#/${encodeURIComponent(room)}${thread ? `/${thread}` : ""}`;
-export const titleOf = (thread) => thread.title || (thread.main ? "Main thread" : "Untitled thread");
+export const titleOf = (thread) => thread.title || (thread.main ? "Main thread" : `Thread of ${fullTime(new Date(thread.at))}`);
 
 /** Draw the list; `here` is {room, thread}. */
 export function drawRooms(rooms, threads, here) {

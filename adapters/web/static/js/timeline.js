@@ -144,29 +144,31 @@ export class Timeline {
     if (label) item.prepend(make("div", { class: name }, label));
   }
 
+  /** Ask for earlier messages where there is room for them. */
+  fillUp() {
+    if (this.more && this.view.scrollTop < 300) this.older(this.first);
+  }
+
   // --- what is not yet said ------------------------------------------------------------------
 
-  /** Show a message on its way; it is settled by its id, or failed with a way to try again. */
+  /** Show a message on its way. */
   pending(author, text) {
     const item = pendingElement(author, text);
+    const fate = item.querySelector(".fate");
     find("#pending").append(item);
-    this.toEnd();
+    if (this.#following) this.#jump();
+    const link = (label, onclick) => make("button", { type: "button", onclick }, label);
     return {
-      /** the reader went elsewhere, or discarded it */
-      get gone() {
-        return !item.isConnected;
-      },
       sending: () => {
         item.classList.replace("failed", "sending");
-        item.querySelector(".fate").hidden = true;
+        fate.hidden = true;
       },
-      failed: (why, again) => {
-        const fate = item.querySelector(".fate");
-        fate.replaceChildren(why, make("button", { type: "button", onclick: again }, "Try again"), make("button", { type: "button", onclick: () => item.remove() }, "Discard"));
-        fate.hidden = false;
+      failed: (why, again, edit) => {
         item.classList.replace("sending", "failed");
+        fate.replaceChildren(why, link("Try again", again), link("Edit", edit));
+        fate.hidden = false;
       },
-      done: () => item.remove(),
+      remove: () => item.remove(),
     };
   }
 
@@ -225,7 +227,7 @@ export class Timeline {
       this.#missed = 0;
       this.pill.hidden = true;
     }
-    if (scrollTop < 300 && this.more) this.older(this.first);
+    this.fillUp();
   }
 
   #trim() {

@@ -1,0 +1,339 @@
+"""Commands: how they are recognised, and what each does, seen from a platform over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from house import Home, SayingBot, home
+from platform_server import Platform, PlatformAdapter, Shown
+
+from botdaemon import commands
+from botdaemon.errors import Refused
+from botdaemon.types import Address, Command, Control, Identity, Kind, Pressed, Room
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from botdaemon.types import Message
+
+GENERAL = Address("chat", "general")
+ADA = Identity(adapter="chat", account="ada", name="ada")
+
+
+# --- how they are written ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/retry", ("retry", "")),
+        ("  /Retry  ", ("retry", "")),
+        ("/retry@some_bot", ("retry", "")),
+        ("!stop", ("stop", "")),
+        ("@bot /new", ("new", "")),
+        ("@bot, /new", ("new", "")),
+        ("@bot: !undo", ("undo", "")),
+        ("/help me please", ("help", "me please")),
+        ("/new\nabout cats", ("new", "about cats")),
+        ("/start", ("help", "")),
+        ("/reset", ("new", "")),
+    ],
+)
+def test_a_typed_command_is_recognised(text: str, expected: tuple[str, str]) -> None:
+    assert expected == commands.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello",
+        "",
+        "/",
+        "!",
+        "/usr/bin",
+        "/usr/bin/env python",
+        "/me waves",
+        "/shrug whatever",
+        "!important",
+        "!!!",
+        "// a comment",
+        "/2",
+        "what does /help do?",
+        "either/or",
+        "@bot how do I /stop you?",
+    ],
+)
+def test_somebodys_own_words_are_no_command(text: str) -> None:
+    assert commands.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("/rety", r"There is no command /rety; did you mean /retry\?"),
+        ("/halp@some_bot", r"did you mean /help\?"),
+        ("/xyzzy", r"There is no command /xyzzy; /help lists what there is"),
+    ],
+)
+def test_a_slash_command_that_does_not_exist_is_refused_with_a_hint(text: str, hint: str) -> None:
+    with pytest.raises(Refused, match=hint):
+        commands.parse(text)
+
+
+# --- what they do ------------------------------------------------------------------------------
+
+
+class Talk:
+    """A person on a platform, and the daemon's answers."""
+
+    def __init__(self, platform: Platform, house: Home, bot: SayingBot) -> None:
+        self.platform = platform
+        self.house = house
+        self.bot = bot
+
+    async def ask(self, text: str) -> Shown:
+        """Say something and wait for the one thing that is said next."""
+        before = len(self.platform.shown)
+        self.platform.say(text, direct=True)
+        await self.platform.until(lambda: len(self.platform.shown) > before)
+        return list(self.platform.shown.values())[-1]
+
+    async def say(self, text: str) -> str:
+        """Say something and wait until it is recorded."""
+        said = self.platform.say(text, direct=True)
+        await self.platform.until(lambda: said in self.platform.confirmed)
+        return said
+
+    async def history(self) -> list[Message]:
+        return await self.house.store.recent_at(GENERAL, 50)
+
+    async def texts(self) -> list[str]:
+        return [said.text for said in await self.history() if said.kind is Kind.SAID]
+
+
+@pytest.fixture
+async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
+    async with talking(tmp_path) as it:
+        yield it
+
+
+@asynccontextmanager
+async def talking(directory: Path, **more) -> AsyncIterator[Talk]:
+    bot = SayingBot()
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        async with home(directory, {"bot": bot, "cat": SayingBot()}, [adapter], **more) as house:
+            yield Talk(platform, house, bot)
+
+
+async def test_help_lists_every_command(talk: Talk) -> None:
+    told = await talk.ask("/help")
+
+    assert "" == told.speaker
+    for spec in commands.COMMANDS:
+        assert f"/{spec.name}" in told.text
+        assert spec.help in told.text
+
+
+async def test_a_command_that_does_not_exist_is_answered_and_no_bot_hears_of_it(talk: Talk) -> None:
+    told = await talk.ask("/halp")
+
+    assert "There is no command /halp; did you mean /help?" == told.text
+    assert [] == talk.bot.turns
+    assert [Kind.COMMAND, Kind.NOTICE] == [said.kind for said in await talk.history()]
+
+
+async def test_new_begins_a_conversation_that_knows_nothing_of_the_old_one(talk: Talk) -> None:
+    await talk.ask("remember the number 7")
+    old = (await talk.history())[0].thread
+    assert "A new conversation begins here" in (await talk.ask("/new")).text
+    await talk.ask("which number?")
+
+    assert ["which number?"] == [said.text for said in talk.bot.turns[-1].history]
+    kept = [said.text for said in await talk.house.store.recent(old)]
+    assert ["remember the number 7", "you said: remember the number 7"] == kept[:2]
+
+
+async def test_stop_in_mid_answer_keeps_what_had_been_said(talk: Talk) -> None:
+    talk.bot.gate.clear()
+    asked = await talk.say("tell me a long story")
+    await talk.bot.begun.wait()
+    await talk.say("/stop")
+    await talk.platform.until(lambda: len(talk.platform.shown) == 2)
+
+    [answer] = talk.platform.answers_to(asked)
+    assert "you said: tell m" == answer.text
+    assert {"you said: tell m", "Stopped."} == {one.text for one in talk.platform.shown.values()}
+    assert ["tell me a long story", "you said: tell m"] == await talk.texts()
+    assert "There was nothing to stop." == (await talk.ask("/stop")).text
+
+
+class Lingering(SayingBot):
+    """Takes its time to let go when it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    async def reply(self, turn):
+        try:
+            async for draft in super().reply(turn):
+                yield draft
+        finally:
+            self.stopping.set()
+            await self.left.wait()
+
+
+async def test_what_is_said_after_stop_is_answered(tmp_path: Path) -> None:
+    bot = Lingering()
+    bot.gate.clear()
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        async with home(tmp_path, {"bot": bot}, [adapter]) as house:
+            talk = Talk(platform, house, bot)
+            await talk.say("first")
+            await bot.begun.wait()
+            waiting = await talk.say("second")
+            await talk.say("/stop")
+            await bot.stopping.wait()
+            late = await talk.say("third")  # while the first is still letting go
+            bot.gate.set()
+            bot.left.set()
+            await platform.until(lambda: bool(platform.answers_to(late)))
+
+            assert not platform.answers_to(waiting)
+            [answer] = platform.answers_to(late)
+            assert "you said: third" == answer.text
+
+
+async def test_stop_also_stops_what_waits(talk: Talk) -> None:
+    talk.bot.gate.clear()
+    await talk.say("first")
+    await talk.bot.begun.wait()
+    other = talk.platform.say("second", direct=True, who="bob")
+    await talk.platform.until(lambda: other in talk.platform.confirmed)
+    await talk.say("/stop")
+    talk.bot.gate.set()
+    last = await talk.say("third")
+    await talk.platform.until(lambda: bool(talk.platform.answers_to(last)))
+
+    assert not talk.platform.answers_to(other)
+    assert 2 == len(talk.bot.turns)
+
+
+async def test_retry_takes_the_answer_back_and_gives_another(talk: Talk) -> None:
+    talk.bot.words = lambda text: f"answer {len(talk.bot.turns)}"
+    await talk.ask("hello?")
+    await talk.ask("/retry")
+
+    assert ["hello?", "answer 2"] == await talk.texts()
+    assert ["hello?"] == [said.text for said in talk.bot.turns[1].history]
+
+
+async def test_retry_with_no_answer_yet_says_so(talk: Talk) -> None:
+    assert "There is no answer to take back yet." == (await talk.ask("/retry")).text
+
+
+async def test_undo_takes_the_last_exchange_out_of_the_conversation(talk: Talk) -> None:
+    await talk.ask("one")
+    await talk.ask("two")
+    told = await talk.ask("/undo")
+    await talk.ask("three")
+
+    assert "Taken back: the last exchange (2 messages). I no longer think of it." == told.text
+    heard = [said.text for said in talk.bot.turns[-1].history]
+    assert ["one", "you said: one", "three"] == heard
+    await talk.ask("/undo")
+    await talk.ask("/undo")
+    assert "There is nothing to take back yet." == (await talk.ask("/undo")).text
+
+
+async def test_status_says_what_runs_and_what_waits(talk: Talk) -> None:
+    talk.bot.gate.clear()
+    await talk.say("hello")
+    await talk.bot.begun.wait()
+    told = await talk.ask("/status")
+
+    assert "up for 0 h 0 min" in told.text
+    assert "answers under way: 1, waiting: 0" in told.text
+    talk.bot.gate.set()
+
+
+async def test_bots_lists_who_answers_here_and_the_host(tmp_path: Path) -> None:
+    room = Room(id=0, name="lounge", bots=("cat",), host="cat")
+    async with talking(tmp_path, rooms={"lounge": room}, channels={GENERAL: "lounge"}) as talk:
+        told = await talk.ask("/bots")
+        assert "cat: a bot (answers when nobody else is asked)" in told.text.replace("*", "")
+        assert "bot:" not in told.text.replace("*", "").replace("a bot", "")
+
+
+async def test_outside_rooms_bots_lists_everybody_the_account_speaks_for(talk: Talk) -> None:
+    told = (await talk.ask("/bots")).text.replace("*", "")
+
+    assert ("bot: a bot" in told, "cat: a bot" in told) == (True, True)
+    assert "when nobody else" not in told
+
+
+async def test_whoami_says_whom_the_daemon_takes_somebody_for(talk: Talk) -> None:
+    told = (await talk.ask("/whoami")).text.replace("*", "").replace("`", "")
+
+    assert "You are ada, account ada on chat, in thread 1 (channel general)." == told
+
+
+async def test_a_command_that_is_delivered_twice_is_carried_out_once(talk: Talk) -> None:
+    for text in ("one", "two"):
+        await talk.ask(text)
+    first = talk.platform.say("/undo", direct=True)
+    await talk.platform.until(lambda: len(talk.platform.shown) == 3)
+    talk.platform.say("/undo", direct=True, key=first, id=first)
+    await talk.platform.until(lambda: talk.platform.confirmed.count(first) == 2)
+    native = Command(key="n1", address=GENERAL, who=ADA, name="whoami", argument="", at=1.0)
+    for _ in range(2):
+        await talk.house.dispatcher.deliver(native)
+    await talk.ask("three")
+
+    assert ["one", "you said: one", "three", "you said: three"] == await talk.texts()
+    assert 1 == sum("You are" in one.text for one in talk.platform.shown.values())
+
+
+async def test_buttons_do_what_their_commands_do_once(talk: Talk) -> None:
+    def press(key: str, control: Control, platform_id: str = "") -> Pressed:
+        return Pressed(
+            key=key, address=GENERAL, who=ADA, control=control, at=1.0, platform_id=platform_id
+        )
+
+    deliver = talk.house.dispatcher.deliver
+    talk.bot.words = lambda text: f"answer {len(talk.bot.turns)}"
+    first = await talk.ask("one")
+    await talk.house.outboxes.drained()
+    before = len(talk.platform.shown)
+    for _ in range(2):
+        await deliver(press("r1", Control.RETRY, first.id))
+    await talk.platform.until(lambda: len(talk.platform.shown) > before)
+    await deliver(press("r2", Control.GOOD, list(talk.platform.shown)[-1]))
+    assert ["one", "answer 2"] == await talk.texts()
+
+    talk.bot.gate.clear()
+    talk.bot.begun.clear()
+    stopped = await talk.say("two")
+    await talk.bot.begun.wait()
+    await deliver(press("s1", Control.STOP))
+    await talk.platform.until(lambda: bool(talk.platform.answers_to(stopped)))
+    assert ["one", "answer 2", "two", "answ"] == await talk.texts()
+
+
+async def test_other_bots_give_no_commands(talk: Talk) -> None:
+    await talk.ask("remember this")
+    for text in ("/new", "/nonsense", "!undo"):
+        said = talk.platform.say(text, direct=True, who="robot", is_bot=True)
+        await talk.platform.until(lambda said=said: said in talk.platform.confirmed)
+    told = await talk.ask("/whoami")
+
+    assert "in thread 1" in told.text
+    assert 2 == len(talk.platform.shown)
+    assert ["remember this", "you said: remember this"] == (await talk.texts())[:2]
