@@ -270,7 +270,7 @@ async def chat(config: Config, bot: str, once: str | None) -> int:
 
     directory = config.daemon.data_dir / "terminal"
     async with open_store(directory) as store:
-        history = await store.recent_at(place, 6) if once is None else []
+        history = await store.recent_at(place, 20) if once is None else []
     solo = config.model_copy(
         update={
             "adapters": {name: TerminalConfig(kind="terminal", bot=bot)},

@@ -11,6 +11,7 @@ import asyncio
 import faulthandler
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,10 +37,12 @@ def _config_path(given: Path | None) -> Path:
 def _fail(error: BaseException) -> NoReturn:
     """Say in one place what went wrong, and end with its exit code."""
     known = _known(error)
-    if known is None:
-        raise error
-    click.echo(f"botdaemon: {known}", err=True)
-    sys.exit(known.exit_code)
+    if known is not None:
+        click.echo(f"botdaemon: {known}", err=True)
+        sys.exit(known.exit_code)
+    traceback.print_exception(error)
+    click.echo(f"botdaemon: a fault of its own ended it: {_deepest(error)}", err=True)
+    sys.exit(1)
 
 
 def _known(error: BaseException) -> BotdaemonError | None:
@@ -50,6 +53,13 @@ def _known(error: BaseException) -> BotdaemonError | None:
         found = [_known(one) for one in error.exceptions]
         return found[0] if len(found) == 1 else None
     return None
+
+
+def _deepest(error: BaseException) -> str:
+    """The first error in groups of groups, with the task it came from."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join((repr(error), *getattr(error, "__notes__", ())))
 
 
 def _run(coroutine: Coroutine[Any, Any, int | None]) -> None:

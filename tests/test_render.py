@@ -547,6 +547,25 @@ def test_a_short_text_is_one_part_as_rendered(source: str, dialect: Dialect) -> 
         assert source.strip() == ""
 
 
+# Mostly what needs no rendering, and a little of what does.
+prose = st.text(
+    st.one_of(
+        st.sampled_from("abzéß09 .,:;!?'\"()-+=#@$%^{}…\u00a0\u2028\u3000\t🙂"), st.characters()
+    ),
+    max_size=40,
+).map("a".__add__)
+
+
+@patient
+@given(prose, any_dialect)
+def test_prose_is_taken_as_it_is_just_as_if_it_had_been_rendered(
+    source: str, dialect: Dialect
+) -> None:
+    shown = render(source, dialect)
+    [part] = split(source, traits(dialect, 100)).parts
+    assert (part.text, part.plain) == (shown, render(source, "plain"))
+
+
 @patient
 @given(markdown)
 def test_a_terminal_is_never_told_what_to_do(source: str) -> None:

@@ -5,6 +5,7 @@ Knows neither where the thread is kept nor where the answer goes.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -25,6 +26,8 @@ SPEECHLESS = "Sorry, I don't know what to say to that."
 _MAY_BE_SILENT = frozenset({Why.ROOM, Why.FOLLOW_UP, Why.CHANCE})
 #: More than any conversation has per token: what lies further back is not even counted.
 _CHARACTERS_PER_TOKEN = 8
+#: "@ada @bob," at the beginning of a message
+_MENTIONS = re.compile(r"^(?:\s*@[\w.-]+[,:]?)+\s")
 #: Where the cut-off beginning of a long message is moved to the start of a word.
 _WORD = 40
 _SENT = {"image": "a picture", "audio": "a recording", "video": "a video"}
@@ -174,7 +177,7 @@ class TextBot:
         last: object = None
         for message in messages:
             own = message.bot == self.name
-            text = message.text.strip() if own else _said(message)
+            text = message.text.strip() if own else self._said(message)
             if not text:
                 continue
             author = message.author
@@ -192,15 +195,22 @@ class TextBot:
             )
         return lines
 
+    def _said(self, message: Message) -> str:
+        """The message in words, files included. A bot's own files are left out: it would learn to
+        write about pictures instead of sending them.
 
-def _said(message: Message) -> str:
-    """The message in words, files included. A bot's own files are left out: it would learn to
-    write about pictures instead of sending them."""
-    lines = [message.text]
-    for file in message.files:
-        what = _SENT.get(file.media_type.partition("/")[0], "a file")
-        lines.append(f"(sent {what}: {name_in_line(file.name)})")
-    return "\n".join(lines).strip()
+        Whom a message calls is for routing: "@ada @bob good night" and, to ada, "ada, good night"
+        are both "good night". A model as small as GPT-2 takes the name for the subject.
+        """
+        text = _MENTIONS.sub("", message.text)
+        called, comma, rest = text.partition(",")
+        if comma and called.strip().casefold() == self.name.casefold():
+            text = rest
+        lines = [text.strip() or message.text]
+        for file in message.files:
+            what = _SENT.get(file.media_type.partition("/")[0], "a file")
+            lines.append(f"(sent {what}: {name_in_line(file.name)})")
+        return "\n".join(lines).strip()
 
 
 def _newest(messages: Sequence[Message], characters: int) -> Sequence[Message]:

@@ -162,7 +162,7 @@ class Dispatcher:
         if recorded.duplicate:
             return recorded.message
         if event.control is Control.STOP:
-            self.turns.stop(recorded.thread)
+            await self.turns.stop(recorded.thread)
         else:
             await self._orders.retry(recorded.thread, recorded.message or None)
         return recorded.message

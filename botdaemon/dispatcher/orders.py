@@ -73,12 +73,12 @@ class Orders:
         return "\n".join(["Write to talk. Besides that there is:", "", *lines])
 
     async def _new(self, order: Order) -> str:
-        self._turns.stop(order.thread)
+        await self._turns.stop(order.thread)
         await self._store.begin_anew(order.thread)
         return "A new conversation begins here. I no longer think of what was said before."
 
     async def _stop(self, order: Order) -> str:
-        stopped = self._turns.stop(order.thread)
+        stopped = await self._turns.stop(order.thread)
         return "Stopped." if stopped else "There was nothing to stop."
 
     async def _retry(self, order: Order) -> str:

@@ -118,6 +118,8 @@ class Turns:
 
     def take(self, obligation: Obligation) -> None:
         """Take a turn on, whatever the queue holds (it was accepted before a restart)."""
+        if self._closed:  # it is on disk, and taken up at the next start
+            return
         self._asked[obligation.asked_by] += 1
         self._joined_at[obligation.turn] = time.monotonic()
         actor = self._actors.get(obligation.thread)
@@ -140,15 +142,18 @@ class Turns:
             return f"You already wait for {most} answers. Please let me finish those first."
         return ""
 
-    def stop(self, thread: int) -> int:
+    async def stop(self, thread: int) -> int:
         """Stop a thread's turns, the one under way and those that wait; returns how many."""
         actor = self._actors.get(thread)
         if actor is None:
             return 0
-        actor.stopped |= {obligation.turn for obligation in actor.todo}
-        if actor.task is not None:
+        stopped = {obligation.turn for obligation in actor.todo}
+        # On disk first: what is said from now on must not join a turn that is stopped.
+        await self._store.stop_waiting(thread)
+        actor.stopped |= stopped
+        if actor.task is not None and actor.todo[0].turn in stopped:
             actor.task.cancel()
-        return len(actor.todo)
+        return len(stopped)
 
     async def drain(self) -> None:
         """Begin no more turns, and wait for those that think."""

@@ -28,6 +28,10 @@ _CODE_LINE, _CODE_BLANK = "\v", "\ue000"
 # Links and code in a line are cut only if they are longer.
 _UNBROKEN = 200
 
+# One line without a character that means anything to the parser or to a dialect: most of what bots
+# say. "/" may be an address; at the start, anything but a letter may be a list, a quote, a heading.
+_PROSE = re.compile(r"[^\W\d_](?:[^\n\\`*_~\[\]<>&|/]*[^\s\\`*_~\[\]<>&|/])?")
+
 # Where to cut, best first. Each matches at the cut.
 _WORD = re.compile(rf"[\s{_CODE_BLANK}]")
 _BOUNDARIES = (
@@ -54,6 +58,8 @@ class Split:
 def split(text: str, traits: Traits) -> Split:
     """Cut a Markdown text into parts that fit the platform; nothing of it is lost."""
     text = clean(text)
+    if _PROSE.fullmatch(text) and _size(text, traits) <= traits.text_limit:
+        return Split((Part(text=text, plain=text),))  # 3 µs instead of 90
     most = max(1, traits.parts_limit)
     capacity = most * traits.text_limit
     # What is certainly too long is not parsed whole. Markup takes room in the source that it does

@@ -182,6 +182,10 @@ class Store:
         """Close a turn without a word."""
         await self._write(lambda db: turns.end(db, turn, state, error))
 
+    async def stop_waiting(self, thread: int) -> None:
+        """Close a thread's turns that have not begun."""
+        await self._write(lambda db: turns.stop_waiting(db, thread))
+
     async def turn_died(self, turn: int) -> int:
         """Count a model process that died under the turn; returns how many have."""
         return await self._write(lambda db: turns.died(db, turn))

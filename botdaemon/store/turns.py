@@ -122,6 +122,13 @@ def end(db: sqlite3.Connection, turn_id: int, state: str, error: str = "") -> bo
     )
 
 
+def stop_waiting(db: sqlite3.Connection, thread_id: int) -> None:
+    """Close a thread's turns that have not begun."""
+    db.execute(
+        "UPDATE turns SET state = 'stopped' WHERE thread = ? AND state = 'waiting'", (thread_id,)
+    )
+
+
 def died(db: sqlite3.Connection, turn_id: int) -> int:
     """Count a model process that died under the turn; returns how many have."""
     (deaths,) = db.execute(

@@ -62,7 +62,9 @@ async function go() {
     if (!rooms.some((room) => room.name.toLowerCase() === wanted)) rooms = await api.rooms();
     if (mine !== visit) return;
     if (!wanted) {
-      const home = rooms.find((room) => room.name === localStorage.getItem(PLACE)) ?? rooms[0];
+      // Where one was last, else where there is most company.
+      const home = rooms.find((room) => room.name === localStorage.getItem(PLACE))
+        ?? [...rooms].sort((one, other) => other.bots.length - one.bots.length)[0];
       if (home) location.replace(linkTo(home.name));
       else nowhere("There are no rooms yet", "Create one with the + beside “Rooms”.");
       return;

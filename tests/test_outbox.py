@@ -1,0 +1,379 @@
+"""Letters and live drafts on their way to a platform with faults, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import TYPE_CHECKING
+
+import pytest
+from house import Home, SayingBot, home
+from platform_server import Platform, PlatformAdapter
+
+from botdaemon import outbox
+from botdaemon.errors import TryLater
+from botdaemon.types import Address, Draft, Kind, Letter, Message, Part, Room
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from pathlib import Path
+
+    from botdaemon.types import Turn
+
+
+class Post:
+    """A platform with nobody on it who answers, and letters to send there."""
+
+    def __init__(self, platform: Platform, house: Home) -> None:
+        self.platform = platform
+        self.house = house
+
+    async def write(self, channel: str, *texts: str) -> None:
+        """The daemon says something of its own in a channel."""
+        address = Address("chat", channel)
+        said = self.platform.say("hello", channel=channel)
+        await self.platform.until(lambda: said in self.platform.confirmed)
+        [opening, *_] = await self.house.store.recent_at(address, 50)
+        for text in texts:
+            notice = Message(
+                address=address, text=text, kind=Kind.NOTICE, thread=opening.thread, sent_at=1.0
+            )
+            part = Part(text=text, plain=text)
+            letter = Letter(id=0, key="", address=address, speaker="", part=part)
+            await self.house.store.say(notice, [letter])
+            self.house.outboxes.post([address])
+
+    def at(self, channel: str) -> list[str]:
+        return [one.text for one in self.platform.shown.values() if one.channel == channel]
+
+    async def shown(self, channel: str, *texts: str) -> None:
+        await self.platform.until(lambda: self.at(channel) == list(texts))
+
+
+@asynccontextmanager
+async def posting(
+    directory: Path, kind: type[PlatformAdapter] = PlatformAdapter, **traits
+) -> AsyncIterator[Post]:
+    async with Platform().serving() as platform:
+        adapter = kind("chat", platform.port, **traits)
+        async with home(directory, {}, [adapter]) as house:
+            yield Post(platform, house)
+
+
+def letters(directory: Path) -> list[tuple[str, str, int]]:
+    with closing(sqlite3.connect(f"file:{directory}/botdaemon.db?mode=ro", uri=True)) as db:
+        return db.execute("SELECT text, state, attempts FROM letters ORDER BY id").fetchall()
+
+
+# --- letters -----------------------------------------------------------------------------------
+
+
+async def test_letters_arrive_in_order_at_every_address(tmp_path: Path) -> None:
+    async with posting(tmp_path) as post:
+        texts = [f"letter {number}" for number in range(10)]
+        await asyncio.gather(*(post.write(channel, *texts) for channel in "abc"))
+        for channel in "abc":
+            await post.shown(channel, *texts)
+        await post.house.outboxes.drained()
+
+    assert {"sent"} == {state for _, state, _ in letters(tmp_path)}
+
+
+async def test_an_address_that_must_wait_keeps_its_order_and_holds_up_no_other(
+    tmp_path: Path,
+) -> None:
+    async with posting(tmp_path) as post:
+        post.platform.faults.append(0.5)
+        await post.write("busy", "first", "second")
+        await post.write("free", "one", "two")
+        await post.shown("free", "one", "two")
+        assert [] == post.at("busy")
+        await post.house.outboxes.drained()  # what must wait is nothing to wait for
+        await post.shown("busy", "first", "second")
+
+    assert ["first", "second"] == [text for text, _, attempts in letters(tmp_path)[:2] if attempts]
+
+
+async def test_a_platform_that_says_later_again_and_again_gets_it_once(tmp_path: Path) -> None:
+    async with posting(tmp_path) as post:
+        post.platform.faults.extend([0.02] * 6)
+        await post.write("general", "patience")
+        await post.shown("general", "patience")
+
+        assert ["send"] * 7 == post.platform.calls
+
+
+async def test_an_undeliverable_letter_is_kept_as_dead_and_the_next_one_goes(
+    tmp_path: Path,
+) -> None:
+    async with posting(tmp_path) as post:
+        post.platform.faults.append("refuse")
+        await post.write("general", "unwelcome", "welcome")
+        await post.shown("general", "welcome")
+        await post.house.outboxes.drained()
+
+    assert [("unwelcome", "dead", 1), ("welcome", "sent", 1)] == letters(tmp_path)
+
+
+async def test_a_letter_whose_answer_was_lost_is_found_and_not_sent_twice(tmp_path: Path) -> None:
+    async with posting(tmp_path) as post:
+        post.platform.faults.append("drop")
+        await post.write("general", "only once", "next")
+        await post.shown("general", "only once", "next")
+
+        assert ["send", "find", "send"] == post.platform.calls
+
+
+async def test_a_connection_that_keeps_breaking_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    async with posting(tmp_path) as post:
+        post.platform.faults.extend(["drop", None, "drop", None, None, "drop", 0.01])
+        texts = [f"letter {number}" for number in range(4)]
+        await asyncio.gather(*(post.write(channel, *texts) for channel in "ab"))
+        for channel in "ab":
+            await post.shown(channel, *texts)
+        await post.house.outboxes.drained()
+
+    assert {"sent"} == {state for _, state, _ in letters(tmp_path)}
+
+
+class Evasive(PlatformAdapter):
+    """Has no time for the first questions whether something arrived."""
+
+    evasions = 2
+
+    async def find(self, letter: Letter) -> str | None:
+        if self.evasions:
+            self.evasions -= 1
+            raise TryLater(after=0.02)
+        return await super().find(letter)
+
+
+async def test_a_platform_too_busy_to_tell_what_arrived_gets_nothing_twice(tmp_path: Path) -> None:
+    async with posting(tmp_path, Evasive) as post:
+        post.platform.faults.append("drop")
+        await post.write("general", "only once", "next")
+        await post.shown("general", "only once", "next")
+
+        assert ["send", "find", "send"] == post.platform.calls
+
+
+async def test_letters_that_were_left_are_delivered_after_the_next_start(tmp_path: Path) -> None:
+    async with Platform().serving() as platform:
+        platform.gate.clear()  # it takes calls and does nothing
+        async with home(tmp_path, {}, [PlatformAdapter("chat", platform.port)]) as house:
+            platform_said = asyncio.create_task(Post(platform, house).write("general", "a", "b"))
+            await asyncio.sleep(0)
+            said = next(iter(platform._unconfirmed))
+            await platform_said
+            assert said in platform.confirmed
+        platform.gate.set()
+        assert [] == [state for _, state, _ in letters(tmp_path) if state == "sent"]
+        async with home(tmp_path, {}, [PlatformAdapter("chat", platform.port)]) as house:
+            await Post(platform, house).shown("general", "a", "b")
+
+
+async def test_an_adapter_is_sent_no_more_letters_a_second_than_it_asks_for(
+    tmp_path: Path,
+) -> None:
+    async with posting(tmp_path, letters_per_second=50.0) as post:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.gather(*(post.write(channel, "one", "two") for channel in "abcde"))
+        for channel in "abcde":
+            await post.shown(channel, "one", "two")
+
+        assert loop.time() - began >= 9 / 50
+
+
+def test_pauses_grow_up_to_a_limit_and_are_never_the_same_for_everybody() -> None:
+    most = [max(outbox.pause(attempts) for _ in range(200)) for attempts in range(1, 15)]
+
+    assert most[0] <= outbox.FIRST_PAUSE
+    assert all(later > earlier for earlier, later in zip(most[:6], most[1:7], strict=True))
+    assert max(most) <= outbox.LONGEST_PAUSE
+    assert outbox.pause(10_000) <= outbox.LONGEST_PAUSE
+    assert len({outbox.pause(5) for _ in range(20)}) > 1
+    assert all(outbox.pause(n) >= outbox.FIRST_PAUSE / 2 for n in range(1, 15))
+
+
+# --- answers and live drafts ---------------------------------------------------------------------
+
+
+class GrowingBot:
+    """Says what the test tells it to, bit by bit; `end` is its last word."""
+
+    def __init__(self) -> None:
+        self.drafts: asyncio.Queue[Draft] = asyncio.Queue()
+
+    def grow(self, text: str) -> None:
+        self.drafts.put_nowait(Draft(text=text))
+
+    def end(self, text: str) -> None:
+        self.drafts.put_nowait(Draft(text=text, final=True))
+
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        while True:
+            yield await self.drafts.get()
+
+
+@asynccontextmanager
+async def drafting(
+    directory: Path, bot: GrowingBot, edits_per_second: float
+) -> AsyncIterator[Platform]:
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port, edits_per_second=edits_per_second)
+        async with home(directory, {"bot": bot}, [adapter]):
+            yield platform
+
+
+async def test_a_live_draft_is_one_message_that_grows_into_the_answer(tmp_path: Path) -> None:
+    bot = GrowingBot()
+    async with drafting(tmp_path, bot, 100) as platform:
+        asked = platform.say("tell me", direct=True)
+        bot.grow("once")
+        await platform.until(lambda: bool(platform.answers_to(asked)))
+        [shown] = platform.answers_to(asked)
+        assert shown.text.startswith("once")
+        assert ["bot starts"] == platform.typing
+        bot.grow("once upon")
+        await platform.until(lambda: shown.text.startswith("once upon"))
+        bot.end("once upon a time")
+        await platform.until(lambda: shown.text == "once upon a time")
+
+        assert [shown] == list(platform.shown.values())
+        assert "bot" == shown.speaker
+        assert 1 == platform.calls.count("send")
+        await platform.until(lambda: platform.typing == ["bot starts", "bot ends"])
+    assert [("once upon a time", "sent")] == [row[:2] for row in letters(tmp_path)]
+
+
+async def test_drafts_are_shown_no_faster_than_the_platform_allows(tmp_path: Path) -> None:
+    bot = GrowingBot()
+    async with drafting(tmp_path, bot, 10) as platform:
+        asked = platform.say("tell me", direct=True)
+        for number in range(500):
+            bot.grow("word " * number)
+            await asyncio.sleep(0)
+        await platform.until(lambda: bool(platform.answers_to(asked)))
+        [shown] = platform.answers_to(asked)
+        bot.end("the end")
+        await platform.until(lambda: shown.text == "the end")
+
+        assert 2 <= len(shown.versions) <= 10
+
+
+async def test_an_answer_that_is_there_at_once_has_no_draft(tmp_path: Path) -> None:
+    bot = GrowingBot()
+    async with drafting(tmp_path, bot, 1) as platform:
+        asked = platform.say("tell me", direct=True)
+        bot.grow("yes, of")
+        bot.end("yes, of course")
+        await platform.until(lambda: bool(platform.answers_to(asked)))
+
+        [shown] = platform.answers_to(asked)
+        assert ["yes, of course"] == shown.versions
+
+
+@pytest.mark.parametrize("fault", ["drop", "refuse", 0.01])
+async def test_a_draft_that_fails_costs_neither_the_answer_nor_a_second_message(
+    tmp_path: Path, fault: str | float
+) -> None:
+    bot = GrowingBot()
+    async with drafting(tmp_path, bot, 50) as platform:
+        platform.faults.append(fault)
+        asked = platform.say("tell me", direct=True)
+        bot.grow("once")
+        await platform.until(lambda: bool(platform.calls))
+        bot.end("once upon a time")
+        await platform.until(
+            lambda: [one.text for one in platform.answers_to(asked)] == ["once upon a time"]
+        )
+
+        assert 1 == len(platform.shown)
+
+
+async def test_a_draft_that_breaks_off_while_it_grows_ends_as_the_answer(tmp_path: Path) -> None:
+    bot = GrowingBot()
+    async with drafting(tmp_path, bot, 100) as platform:
+        asked = platform.say("tell me", direct=True)
+        bot.grow("once")
+        await platform.until(lambda: bool(platform.answers_to(asked)))
+        [shown] = platform.answers_to(asked)
+        platform.faults.append("drop")
+        bot.grow("once upon")
+        await platform.until(lambda: not platform.faults)
+        bot.end("once upon a time")
+        await platform.until(lambda: shown.text == "once upon a time")
+
+        assert [shown] == list(platform.shown.values())
+
+
+async def test_a_long_answer_comes_in_parts_with_the_rest_as_a_file(tmp_path: Path) -> None:
+    lines = "\n".join(f"This is line number {number} of the answer." for number in range(40))
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port, text_limit=400, parts_limit=3)
+        async with home(tmp_path, {"bot": SayingBot(lambda text: lines)}, [adapter]) as house:
+            asked = platform.say("tell me all", direct=True)
+            await platform.until(lambda: len(platform.shown) == 4)
+            await house.outboxes.drained()
+            shown = list(platform.shown.values())
+            [file] = (tmp_path / "files").rglob("?" * 64)
+
+    assert "[reply.md]" == shown[-1].text
+    assert [asked, "", "", ""] == [one.reply_to for one in shown]
+    assert {"bot"} == {one.speaker for one in shown}
+    assert all(len(one.text) <= 400 for one in shown)
+    whole = "\n".join([one.text for one in shown[:-1]] + [file.read_text()])
+    positions = [whole.find(line) for line in lines.splitlines()]
+    assert -1 not in positions
+    assert positions == sorted(positions)
+
+
+# --- bridged rooms ---------------------------------------------------------------------------------
+
+
+async def test_a_bridged_room_tells_the_other_channel_who_spoke_and_echoes_nothing(
+    tmp_path: Path,
+) -> None:
+    room = Room(id=0, name="lounge", bots=("bot",), host="bot")
+    channels = {Address("one", "c1"): "lounge", Address("two", "c2"): "lounge"}
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(Platform().serving())
+        two = await stack.enter_async_context(Platform().serving())
+        adapters = [PlatformAdapter("one", one.port), PlatformAdapter("two", two.port)]
+        house = await stack.enter_async_context(
+            home(tmp_path, {"bot": SayingBot()}, adapters, rooms={"lounge": room}, channels=channels)
+        )
+        asked = one.say("hello *all*", channel="c1", who="a_b*")
+        await two.until(lambda: len(two.shown) == 2)
+        await one.until(lambda: len(one.shown) == 1)
+        replied = two.say("hi", channel="c2", who="bob")
+        await two.until(lambda: len(two.shown) == 3)
+        await one.until(lambda: len(one.shown) == 3)
+        await house.outboxes.drained()
+
+    assert ["you said: hello all", "bob: hi", "you said: hi"] == [s.text for s in one.shown.values()]
+    texts = ["a_b*: hello all", "you said: hello all", "you said: hi"]
+    assert texts == [s.text for s in two.shown.values()]
+    # A reply reference only where the question was asked.
+    assert [asked, "", ""] == [s.reply_to for s in one.shown.values()]
+    assert ["", "", replied] == [s.reply_to for s in two.shown.values()]
+
+
+async def test_a_command_is_nobody_elses_business(tmp_path: Path) -> None:
+    room = Room(id=0, name="lounge", bots=("bot",))
+    channels = {Address("one", "c1"): "lounge", Address("two", "c2"): "lounge"}
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(Platform().serving())
+        two = await stack.enter_async_context(Platform().serving())
+        adapters = [PlatformAdapter("one", one.port), PlatformAdapter("two", two.port)]
+        await stack.enter_async_context(
+            home(tmp_path, {"bot": SayingBot()}, adapters, rooms={"lounge": room}, channels=channels)
+        )
+        one.say("/whoami", channel="c1")
+        await one.until(lambda: len(one.shown) == 1)
+        one.say("hello", channel="c1")
+        await two.until(lambda: len(two.shown) == 1)
+
+    assert ["ada: hello"] == [shown.text for shown in two.shown.values()]
