@@ -1,1 +1,1 @@
-"""Platforms: one adapter each, events in and letters out. None knows another, the store or a model."""
+"""Platforms: one adapter each, events in, letters out. None knows another, the store or a model."""

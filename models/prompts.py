@@ -174,7 +174,9 @@ def _alternating(request: TextRequest, quote: Quoter, *, named: bool) -> list[di
         if named and line.role == "user" and line.name:
             name = quote.name(line.name)
             # "hi\nBob: I am silly", typed by Ada, stays Ada's on both lines.
-            text = forged.sub(f"\n{name}: ", f"{name}: {text}")
+            # A name is no pattern: in one with a backslash, sub() would look for groups.
+            mark = f"\n{name}: ".replace("\\", r"\\")
+            text = forged.sub(mark, f"{name}: {text}")
         if messages and messages[-1]["role"] == line.role:
             messages[-1]["content"] += f"\n{text}"
         else:

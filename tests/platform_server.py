@@ -79,10 +79,10 @@ class Platform:
             _write(writer, {"event": event})
         return id
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         """Wait until a condition on what is shown or confirmed holds."""
         async with self._changed:
-            await self._changed.wait_for(condition)
+            await self._changed.wait_for(lambda: bool(condition()))
 
     def answers_to(self, id: str) -> list[Shown]:
         return [shown for shown in self.shown.values() if shown.reply_to == id]
@@ -134,10 +134,9 @@ class Platform:
             shown.versions.append(frame["text"])
             return shown.id
         id = f"b{next(self._ids)}"
+        named = ("key", "channel", "topic", "speaker", "text", "reply_to")
         self.shown[id] = Shown(
-            id,
-            *(frame[name] for name in ("key", "channel", "topic", "speaker", "text", "reply_to")),
-            versions=[frame["text"]],
+            id=id, versions=[frame["text"]], **{name: frame[name] for name in named}
         )
         return id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from house import Home, SayingBot, home
@@ -15,16 +15,16 @@ from botdaemon.errors import Refused
 from botdaemon.types import Address, Command, Control, Identity, Kind, Pressed, Room
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from botdaemon.types import Message
+    from botdaemon.types import Draft, Message, Turn
 
 GENERAL = Address("chat", "general")
 ADA = Identity(adapter="chat", account="ada", name="ada")
 
 
-# --- how they are written ----------------------------------------------------------------------
+# --- how they are written --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_slash_command_that_does_not_exist_is_refused_with_a_hint(text: str, h
         commands.parse(text)
 
 
-# --- what they do ------------------------------------------------------------------------------
+# --- what they do ----------------------------------------------------------------------------
 
 
 class Talk:
@@ -105,8 +105,11 @@ class Talk:
     async def say(self, text: str) -> str:
         """Say something and wait until it is recorded."""
         said = self.platform.say(text, direct=True)
-        await self.platform.until(lambda: said in self.platform.confirmed)
+        await self.confirmed(said)
         return said
+
+    async def confirmed(self, said: str) -> None:
+        await self.platform.until(lambda: said in self.platform.confirmed)
 
     async def history(self) -> list[Message]:
         return await self.house.store.recent_at(GENERAL, 50)
@@ -122,7 +125,7 @@ async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
 
 
 @asynccontextmanager
-async def talking(directory: Path, **more) -> AsyncIterator[Talk]:
+async def talking(directory: Path, **more: Any) -> AsyncIterator[Talk]:
     bot = SayingBot()
     async with Platform().serving() as platform:
         adapter = PlatformAdapter("chat", platform.port)
@@ -133,7 +136,7 @@ async def talking(directory: Path, **more) -> AsyncIterator[Talk]:
 async def test_help_lists_every_command(talk: Talk) -> None:
     told = await talk.ask("/help")
 
-    assert "" == told.speaker
+    assert told.speaker == ""
     for spec in commands.COMMANDS:
         assert f"/{spec.name}" in told.text
         assert spec.help in told.text
@@ -142,9 +145,9 @@ async def test_help_lists_every_command(talk: Talk) -> None:
 async def test_a_command_that_does_not_exist_is_answered_and_no_bot_hears_of_it(talk: Talk) -> None:
     told = await talk.ask("/halp")
 
-    assert "There is no command /halp; did you mean /help?" == told.text
-    assert [] == talk.bot.turns
-    assert [Kind.COMMAND, Kind.NOTICE] == [said.kind for said in await talk.history()]
+    assert told.text == "There is no command /halp; did you mean /help?"
+    assert talk.bot.turns == []
+    assert [said.kind for said in await talk.history()] == [Kind.COMMAND, Kind.NOTICE]
 
 
 async def test_new_begins_a_conversation_that_knows_nothing_of_the_old_one(talk: Talk) -> None:
@@ -153,9 +156,9 @@ async def test_new_begins_a_conversation_that_knows_nothing_of_the_old_one(talk:
     assert "A new conversation begins here" in (await talk.ask("/new")).text
     await talk.ask("which number?")
 
-    assert ["which number?"] == [said.text for said in talk.bot.turns[-1].history]
+    assert [said.text for said in talk.bot.turns[-1].history] == ["which number?"]
     kept = [said.text for said in await talk.house.store.recent(old)]
-    assert ["remember the number 7", "you said: remember the number 7"] == kept[:2]
+    assert kept[:2] == ["remember the number 7", "you said: remember the number 7"]
 
 
 async def test_stop_in_mid_answer_keeps_what_had_been_said(talk: Talk) -> None:
@@ -166,10 +169,10 @@ async def test_stop_in_mid_answer_keeps_what_had_been_said(talk: Talk) -> None:
     await talk.platform.until(lambda: len(talk.platform.shown) == 2)
 
     [answer] = talk.platform.answers_to(asked)
-    assert "you said: tell" == answer.text
+    assert answer.text == "you said: tell"
     assert {"you said: tell", "Stopped."} == {one.text for one in talk.platform.shown.values()}
-    assert ["tell me a long story", "you said: tell "] == await talk.texts()
-    assert "There was nothing to stop." == (await talk.ask("/stop")).text
+    assert await talk.texts() == ["tell me a long story", "you said: tell "]
+    assert (await talk.ask("/stop")).text == "There was nothing to stop."
 
 
 class Lingering(SayingBot):
@@ -180,7 +183,7 @@ class Lingering(SayingBot):
         self.left = asyncio.Event()
         self.stopping = asyncio.Event()
 
-    async def reply(self, turn):
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
         try:
             async for draft in super().reply(turn):
                 yield draft
@@ -208,7 +211,7 @@ async def test_what_is_said_after_stop_is_answered(tmp_path: Path) -> None:
 
             assert not platform.answers_to(waiting)
             [answer] = platform.answers_to(late)
-            assert "you said: third" == answer.text
+            assert answer.text == "you said: third"
 
 
 async def test_stop_also_stops_what_waits(talk: Talk) -> None:
@@ -223,7 +226,7 @@ async def test_stop_also_stops_what_waits(talk: Talk) -> None:
     await talk.platform.until(lambda: bool(talk.platform.answers_to(last)))
 
     assert not talk.platform.answers_to(other)
-    assert 2 == len(talk.bot.turns)
+    assert len(talk.bot.turns) == 2
 
 
 async def test_retry_takes_the_answer_back_and_gives_another(talk: Talk) -> None:
@@ -231,12 +234,12 @@ async def test_retry_takes_the_answer_back_and_gives_another(talk: Talk) -> None
     await talk.ask("hello?")
     await talk.ask("/retry")
 
-    assert ["hello?", "answer 2"] == await talk.texts()
-    assert ["hello?"] == [said.text for said in talk.bot.turns[1].history]
+    assert await talk.texts() == ["hello?", "answer 2"]
+    assert [said.text for said in talk.bot.turns[1].history] == ["hello?"]
 
 
 async def test_retry_with_no_answer_yet_says_so(talk: Talk) -> None:
-    assert "There is no answer to take back yet." == (await talk.ask("/retry")).text
+    assert (await talk.ask("/retry")).text == "There is no answer to take back yet."
 
 
 async def test_undo_takes_the_last_exchange_out_of_the_conversation(talk: Talk) -> None:
@@ -245,12 +248,12 @@ async def test_undo_takes_the_last_exchange_out_of_the_conversation(talk: Talk) 
     told = await talk.ask("/undo")
     await talk.ask("three")
 
-    assert "Taken back: the last exchange (2 messages). I no longer think of it." == told.text
+    assert told.text == "Taken back: the last exchange (2 messages). I no longer think of it."
     heard = [said.text for said in talk.bot.turns[-1].history]
-    assert ["one", "you said: one", "three"] == heard
+    assert heard == ["one", "you said: one", "three"]
     await talk.ask("/undo")
     await talk.ask("/undo")
-    assert "There is nothing to take back yet." == (await talk.ask("/undo")).text
+    assert (await talk.ask("/undo")).text == "There is nothing to take back yet."
 
 
 async def test_status_says_what_runs_and_what_waits(talk: Talk) -> None:
@@ -282,7 +285,7 @@ async def test_outside_rooms_bots_lists_everybody_the_account_speaks_for(talk: T
 async def test_whoami_says_whom_the_daemon_takes_somebody_for(talk: Talk) -> None:
     told = (await talk.ask("/whoami")).text.replace("*", "").replace("`", "")
 
-    assert "You are ada, account ada on chat, in thread 1 (channel general)." == told
+    assert told == "You are ada, account ada on chat, in thread 1 (channel general)."
 
 
 async def test_a_command_that_is_delivered_twice_is_carried_out_once(talk: Talk) -> None:
@@ -298,8 +301,8 @@ async def test_a_command_that_is_delivered_twice_is_carried_out_once(talk: Talk)
     await talk.platform.until(lambda: len(talk.platform.shown) == 4)
     await talk.ask("three")
 
-    assert ["one", "you said: one", "three", "you said: three"] == await talk.texts()
-    assert 1 == sum("You are" in one.text for one in talk.platform.shown.values())
+    assert await talk.texts() == ["one", "you said: one", "three", "you said: three"]
+    assert sum("You are" in one.text for one in talk.platform.shown.values()) == 1
 
 
 async def test_buttons_do_what_their_commands_do_once(talk: Talk) -> None:
@@ -317,7 +320,7 @@ async def test_buttons_do_what_their_commands_do_once(talk: Talk) -> None:
         await deliver(press("r1", Control.RETRY, first.id))
     await talk.platform.until(lambda: len(talk.platform.shown) > before)
     await deliver(press("r2", Control.GOOD, list(talk.platform.shown)[-1]))
-    assert ["one", "answer 2"] == await talk.texts()
+    assert await talk.texts() == ["one", "answer 2"]
 
     talk.bot.gate.clear()
     talk.bot.begun.clear()
@@ -325,16 +328,16 @@ async def test_buttons_do_what_their_commands_do_once(talk: Talk) -> None:
     await talk.bot.begun.wait()
     await deliver(press("s1", Control.STOP))
     await talk.platform.until(lambda: bool(talk.platform.answers_to(stopped)))
-    assert ["one", "answer 2", "two", "answ"] == await talk.texts()
+    assert await talk.texts() == ["one", "answer 2", "two", "answ"]
 
 
 async def test_other_bots_give_no_commands(talk: Talk) -> None:
     await talk.ask("remember this")
     for text in ("/new", "/nonsense", "!undo"):
         said = talk.platform.say(text, direct=True, who="robot", is_bot=True)
-        await talk.platform.until(lambda said=said: said in talk.platform.confirmed)
+        await talk.confirmed(said)
     told = await talk.ask("/whoami")
 
     assert "in thread 1" in told.text
-    assert 2 == len(talk.platform.shown)
-    assert ["remember this", "you said: remember this"] == (await talk.texts())[:2]
+    assert len(talk.platform.shown) == 2
+    assert (await talk.texts())[:2] == ["remember this", "you said: remember this"]

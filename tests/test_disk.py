@@ -68,14 +68,14 @@ async def test_on_a_full_disk_nothing_is_half_recorded_and_reading_goes_on(tmp_p
             await record(store, "during", "y" * 9000)
 
         assert counts == {name: rows(tmp_path, name) for name in counts}
-        assert "hello" == (await store.recent(1, limit=1000))[0].text
+        assert (await store.recent(1, limit=1000))[0].text == "hello"
         await make_room(store)
         assert await record(store, "during", "y" * 9000)
         assert {name: count + 1 for name, count in counts.items()} == {
             name: rows(tmp_path, name) for name in counts
         }
     with closing(sqlite3.connect(tmp_path / "botdaemon.db")) as db:
-        assert [("ok",)] == db.execute("PRAGMA integrity_check").fetchall()
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 async def test_what_could_not_be_recorded_is_not_confirmed(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_an_answer_that_found_no_space_is_given_when_there_is_some(tmp_pat
             await bot.begun.wait()
             await fill(house.store)
             bot.gate.set()
-            while house.dispatcher.turns.running:  # until the disk has refused the answer
+            while house.dispatcher.turns.running:  # noqa: ASYNC110 - there is no event for "refused"
                 await asyncio.sleep(0.01)
             assert not platform.answers_to(asked)
             await make_room(house.store)
@@ -109,7 +109,7 @@ async def test_an_answer_that_found_no_space_is_given_when_there_is_some(tmp_pat
             assert answer.text.startswith("hello long")
 
 
-# --- a small file system that is really full ----------------------------------------------------
+# --- a small file system that is really full -------------------------------------------------
 
 SCRIPT = """
 import asyncio, json, os, sys
@@ -184,14 +184,14 @@ def test_a_start_on_a_full_disk_lives_on_the_ballast(tmp_path: Path) -> None:
             text=True,
             cwd=Path(__file__).parent.parent,
         )
-        assert "" == done.stderr.replace("the disk is full: ballast dropped\n", "").strip()
+        assert done.stderr.replace("the disk is full: ballast dropped\n", "").strip() == ""
         said = json.loads(done.stdout)
 
     assert said["ballast"]
-    assert ["hello"] == said["full"]
+    assert said["full"] == ["hello"]
     assert said["dropped"]
-    assert 2 == said["recorded"]
+    assert said["recorded"] == 2
     assert "StoreUnusable" in said["hopeless"]
     assert "there is no space to open" in said["hopeless"]
-    assert 3 == said["again"]
-    assert 3 * ["hello"] == said["kept"]
+    assert said["again"] == 3
+    assert said["kept"] == 3 * ["hello"]

@@ -1,6 +1,6 @@
 """After ``kill -9`` at any step of the road nothing said by a person is lost, and nothing is
-answered twice. The daemon under test is a process of its own and really kills itself; the platform, here,
-outlives it and delivers again what was not confirmed."""
+answered twice. The daemon under test is a process of its own and really kills itself; the platform,
+here, outlives it and delivers again what was not confirmed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,9 +76,9 @@ async def test_after_kill_9_nothing_is_lost_and_nothing_is_answered_twice(
         #    before it takes its last question's answer there.
         async with daemon(platform, tmp_path, "none"):
             for id in asked:
-                await platform.until(lambda id=id: _is_answered(platform, id))
+                await platform.until(partial(_is_answered, platform, id))
             last = platform.say("are you there?", direct=True, channel="channel 0")
-            await platform.until(lambda: _is_answered(platform, last))
+            await platform.until(partial(_is_answered, platform, last))
 
     # 3. Every question was recorded and confirmed, every one is answered, none twice.
     assert {*asked, last} <= set(platform.confirmed)

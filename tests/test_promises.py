@@ -7,7 +7,8 @@ import asyncio
 import os
 import signal
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from house import Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def talking(
-    directory: Path, bot: SayingBot, **limits: float
+    directory: Path, bot: SayingBot, **limits: Any
 ) -> AsyncIterator[tuple[Platform, PlatformAdapter, Home]]:
     async with Platform().serving() as platform:
         adapter = PlatformAdapter("chat", platform.port)
@@ -92,7 +93,7 @@ async def test_a_slow_platform_delays_only_itself(tmp_path: Path) -> None:
         await slow.until(lambda: stuck in slow.confirmed)
         for number in range(5):
             asked = quick.say(f"hello {number}", direct=True)
-            await quick.until(lambda asked=asked: bool(quick.answers_to(asked)))
+            await quick.until(partial(quick.answers_to, asked))
 
         assert not slow.answers_to(stuck)
         slow.gate.set()

@@ -1,4 +1,4 @@
-"""The store's own promises, over real files: what is recorded is on disk, once, and nothing else is."""
+"""The store's own promises, over real files: what is recorded is on disk, once, and only that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -85,7 +85,7 @@ def to_all(said: Message, others: Sequence[Address]) -> list[Letter]:
     return [Letter(id=0, key="", address=address, speaker="", part=part) for address in others]
 
 
-async def record(store: Store, text: str, **more) -> int:
+async def record(store: Store, text: str, **more: Any) -> int:
     return (await store.record_posted(posted(text, **more), nobody, no_letters)).message
 
 
@@ -105,7 +105,7 @@ async def answer(store: Store, question: str, words: str) -> tuple[int, int]:
     return recorded.thread, await store.say(said, [], close="answered")
 
 
-def raw(directory: Path, sql: str) -> list[tuple]:
+def raw(directory: Path, sql: str) -> list[tuple[Any, ...]]:
     """What is on disk, past all of the store's code."""
     with closing(sqlite3.connect(f"file:{directory}/botdaemon.db?mode=ro", uri=True)) as db:
         return db.execute(sql).fetchall()
@@ -132,7 +132,7 @@ async def test_transactions_that_wait_together_share_one_commit(tmp_path: Path) 
         taken = commits(tmp_path / "botdaemon.db-wal") - before
 
         assert 1 <= taken < 30
-        assert 61 == len(raw(tmp_path, "SELECT id FROM messages"))
+        assert len(raw(tmp_path, "SELECT id FROM messages")) == 61
 
 
 async def test_a_failing_transaction_does_not_take_its_neighbours_along(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_failing_transaction_does_not_take_its_neighbours_along(tmp_path
             return_exceptions=True,
         )
 
-        assert [5] == [i for i, one in enumerate(results) if isinstance(one, RuntimeError)]
+        assert [i for i, one in enumerate(results) if isinstance(one, RuntimeError)] == [5]
         texts = [text for (text,) in raw(tmp_path, "SELECT text FROM messages ORDER BY id")]
         assert ["first", *(f"good {n}" for n in range(10))] == texts
         # Nothing of it was kept, its key neither: when it is delivered again it is recorded.
@@ -167,7 +167,7 @@ async def test_the_transaction_of_a_cancelled_caller_happens_all_the_same(tmp_pa
         await record(store, "next")
 
         texts = raw(tmp_path, "SELECT text FROM messages ORDER BY id")
-        assert [("said and gone",), ("next",)] == texts
+        assert texts == [("said and gone",), ("next",)]
 
 
 async def test_what_was_queued_when_the_store_closes_is_written(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_what_was_queued_when_the_store_closes_is_written(tmp_path: Path) 
         await asyncio.sleep(0)
     await asyncio.gather(*callers)
 
-    assert 20 == len(raw(tmp_path, "SELECT id FROM messages"))
+    assert len(raw(tmp_path, "SELECT id FROM messages")) == 20
     with pytest.raises(StoreError, match="closed"):
         await record(store, "too late")
 
@@ -213,7 +213,7 @@ def test_the_writer_syncs_every_commit_and_checks_types_and_references(tmp_path:
             "foreign_keys": 1,
             "trusted_schema": 0,
         } == settings
-        assert [] == loose
+        assert loose == []
         with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
             db.execute(
                 "INSERT INTO identities (person, adapter, account, name) VALUES (7, '', '', '')"
@@ -237,16 +237,18 @@ async def test_an_event_is_recorded_once_also_across_a_restart(tmp_path: Path) -
     async with open_store(tmp_path) as store:
         third = await store.record_posted(event, the_bot, no_letters)
 
-    assert [False, True, True] == [first.duplicate, second.duplicate, third.duplicate]
+    assert [first.duplicate, second.duplicate, third.duplicate] == [False, True, True]
     assert {(first.message, first.thread)} == {(o.message, o.thread) for o in (second, third)}
-    assert ((), ()) == (second.obligations, third.obligations)
-    assert [(1,)] == raw(tmp_path, "SELECT count(*) FROM turns")
+    assert (second.obligations, third.obligations) == ((), ())
+    assert raw(tmp_path, "SELECT count(*) FROM turns") == [(1,)]
 
 
 async def test_the_same_key_on_two_adapters_is_two_events(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         one = await record(store, "here", key="1")
-        two = await record(store, "there", key="1", address=THERE, who=replace(ADA, adapter="other"))
+        two = await record(
+            store, "there", key="1", address=THERE, who=replace(ADA, adapter="other")
+        )
 
         assert one != two
 
@@ -275,7 +277,7 @@ async def test_whoever_waits_for_a_change_is_woken_when_it_is_on_disk(tmp_path: 
         await record(store, "hello", address=Address("web", "lounge", str(thread)))
         await waiting
 
-        assert ["hello"] == [said.text for _, said in await store.changes(before)]
+        assert [said.text for _, said in await store.changes(before)] == ["hello"]
 
 
 async def room_thread(store: Store, name: str) -> int:
@@ -296,8 +298,8 @@ async def test_an_edit_changes_the_history_and_moves_the_tail(tmp_path: Path) ->
         assert (await store.record_edited(edit)).duplicate
 
         [(room, changed)] = await store.changes(before)
-        assert ("lounge", "hello", 9.0) == (room, changed.text, changed.edited_at)
-        assert ["hello", "next"] == [said.text for said in await store.recent(thread)]
+        assert (room, changed.text, changed.edited_at) == ("lounge", "hello", 9.0)
+        assert [said.text for said in await store.recent(thread)] == ["hello", "next"]
 
 
 async def test_a_deleted_message_is_gone_from_history_and_from_disk(tmp_path: Path) -> None:
@@ -311,10 +313,10 @@ async def test_a_deleted_message_is_gone_from_history_and_from_disk(tmp_path: Pa
         gone = Deleted(key="d1", address=HERE, platform_id="p1", at=9.0)
         assert secret.message == (await store.record_deleted(gone)).message
 
-        assert [] == await store.recent(secret.thread)
+        assert await store.recent(secret.thread) == []
         [(_, changed)] = await store.changes(before)
-        assert ("", 9.0) == (changed.text, changed.deleted_at)
-        assert [("",)] == raw(tmp_path, "SELECT text FROM messages")
+        assert (changed.text, changed.deleted_at) == ("", 9.0)
+        assert raw(tmp_path, "SELECT text FROM messages") == [("",)]
         # And nobody else is told any more.
         letters = set(raw(tmp_path, "SELECT state, text, plain FROM letters"))
         assert {("dead", "", "")} == letters
@@ -327,7 +329,7 @@ async def test_a_turn_whose_message_was_deleted_is_not_begun(tmp_path: Path) -> 
         await store.record_deleted(Deleted(key="d1", address=HERE, platform_id="p1", at=9.0))
 
         assert await store.claim_turn(recorded.obligations[0].turn, 10) is None
-        assert [] == await store.recover()
+        assert await store.recover() == []
 
 
 async def test_an_edit_of_something_never_recorded_changes_nothing(tmp_path: Path) -> None:
@@ -335,8 +337,8 @@ async def test_an_edit_of_something_never_recorded_changes_nothing(tmp_path: Pat
         await record(store, "hello")
         edit = Edited(key="e1", address=HERE, platform_id="unknown", text="x", at=9.0)
 
-        assert 0 == (await store.record_edited(edit)).message
-        assert [("hello",)] == raw(tmp_path, "SELECT text FROM messages")
+        assert (await store.record_edited(edit)).message == 0
+        assert raw(tmp_path, "SELECT text FROM messages") == [("hello",)]
 
 
 async def test_a_rating_replaces_the_other_and_a_reaction_can_be_taken_back(tmp_path: Path) -> None:
@@ -353,9 +355,9 @@ async def test_a_rating_replaces_the_other_and_a_reaction_can_be_taken_back(tmp_
         await store.record_rating(pressed("r1", Control.GOOD))
         await store.record_rating(reacted("r2", True))
         await store.record_rating(pressed("r3", Control.BAD))
-        assert [("bad",), ("🎉",)] == raw(tmp_path, "SELECT value FROM feedback ORDER BY value")
+        assert raw(tmp_path, "SELECT value FROM feedback ORDER BY value") == [("bad",), ("🎉",)]
         await store.record_rating(reacted("r4", False))
-        assert [("bad",)] == raw(tmp_path, "SELECT value FROM feedback")
+        assert raw(tmp_path, "SELECT value FROM feedback") == [("bad",)]
 
 
 async def test_a_new_name_is_taken_over_and_accounts_stay_separate_people(tmp_path: Path) -> None:
@@ -366,8 +368,8 @@ async def test_a_new_name_is_taken_over_and_accounts_stay_separate_people(tmp_pa
         thread = (await store.record_posted(posted("four"), nobody, no_letters)).thread
         people = {said.author.person for said in await store.recent(thread) if said.author}
 
-        assert 2 == len(people)
-        assert [("Ada",), ("Bob",)] == raw(tmp_path, "SELECT name FROM identities ORDER BY id")
+        assert len(people) == 2
+        assert raw(tmp_path, "SELECT name FROM identities ORDER BY id") == [("Ada",), ("Bob",)]
 
 
 async def test_an_answer_and_the_end_of_its_turn_are_one(tmp_path: Path) -> None:
@@ -379,9 +381,9 @@ async def test_an_answer_and_the_end_of_its_turn_are_one(tmp_path: Path) -> None
         )
 
         assert first
-        assert 0 == await store.say(again, [], close="answered")
-        assert [] == await store.recover()
-        assert ["hello?", "hello!"] == [said.text for said in await store.recent(thread)]
+        assert await store.say(again, [], close="answered") == 0
+        assert await store.recover() == []
+        assert [said.text for said in await store.recent(thread)] == ["hello?", "hello!"]
 
 
 async def test_a_retry_takes_the_last_answer_back_or_the_apology_in_its_place(
@@ -400,9 +402,9 @@ async def test_a_retry_takes_the_last_answer_back_or_the_apology_in_its_place(
         assert obligation is not None
         begun = await store.claim_turn(obligation.turn, 10)
         assert begun is not None
-        assert (Why.RETRY, "and now?") == (begun.why, begun.history[-1].text)
+        assert (begun.why, begun.history[-1].text) == (Why.RETRY, "and now?")
         texts = [said.text for said in await store.recent(thread)]
-        assert ["hello?", "hello!", "and now?"] == texts
+        assert texts == ["hello?", "hello!", "and now?"]
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -416,11 +418,11 @@ async def test_a_file_is_kept_once_under_the_hash_of_its_content(tmp_path: Path)
         await record(store, "look again", files=(two,))
 
         assert one.sha256 == two.sha256
-        assert b"a picture" == store.file(one.sha256).read_bytes()
+        assert store.file(one.sha256).read_bytes() == b"a picture"
         kept = [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
         assert [store.file(one.sha256)] == kept
         messages = await store.recent(1)
-        assert ["cat.png", "again.png"] == [said.files[0].name for said in messages]
+        assert [said.files[0].name for said in messages] == ["cat.png", "again.png"]
         assert (await store.describe(one.sha256)) == one
 
 
@@ -466,13 +468,15 @@ async def test_a_new_thread_takes_over_the_addresses_and_the_old_one_stays_reada
         )
         old = (await store.record_posted(posted("before"), nobody, no_letters)).thread
         new = await store.begin_anew(old)
-        after = (await store.record_posted(posted("after", address=THERE), nobody, no_letters)).thread
+        after = (
+            await store.record_posted(posted("after", address=THERE), nobody, no_letters)
+        ).thread
 
         assert old != new == after
         assert new == (await store.main_thread("lounge")).id
         assert (Address("web", "lounge", str(old)),) == await store.addresses_of(old)
-        assert ["before"] == [said.text for said in await store.recent(old)]
-        assert ["after"] == [said.text for said in await store.recent(new)]
+        assert [said.text for said in await store.recent(old)] == ["before"]
+        assert [said.text for said in await store.recent(new)] == ["after"]
 
 
 async def test_a_channel_that_joins_a_room_later_is_answered_there(tmp_path: Path) -> None:
@@ -509,13 +513,13 @@ async def test_mirrors_show_every_thread_also_those_from_before(tmp_path: Path) 
     async with open_store(tmp_path) as store:
         await store.settle_rooms({"lounge": LOUNGE}, {HERE: "lounge"}, mirrors=[], bots=["bot"])
         old = (await store.record_posted(posted("before"), nobody, no_letters)).thread
-        assert (HERE,) == await store.addresses_of(old)
+        assert await store.addresses_of(old) == (HERE,)
         await store.settle_rooms(
             {"lounge": LOUNGE}, {HERE: "lounge"}, mirrors=["web", "page"], bots=["bot"]
         )
         new = await store.open_thread("lounge", "  a   title ")
 
-        assert "a title" == new.title
+        assert new.title == "a title"
         for thread in (old, new.id):
             mirrors = {Address(name, "lounge", str(thread)) for name in ("web", "page")}
             assert mirrors <= set(await store.addresses_of(thread))
@@ -525,14 +529,16 @@ async def test_mirrors_show_every_thread_also_those_from_before(tmp_path: Path) 
 
 async def test_a_room_that_leaves_the_configuration_keeps_its_threads(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        await store.settle_rooms({"lounge": LOUNGE}, {HERE: "lounge"}, mirrors=["web"], bots=["bot"])
+        await store.settle_rooms(
+            {"lounge": LOUNGE}, {HERE: "lounge"}, mirrors=["web"], bots=["bot"]
+        )
         await record(store, "remember this")
     async with open_store(tmp_path) as store:
         await store.settle_rooms({}, {}, mirrors=["web"], bots=["bot"])
         [room] = await store.rooms()
 
-        assert ("lounge", False) == (room.name, room.configured)
-        assert ["remember this"] == [said.text for said in await store.messages("lounge")]
+        assert (room.name, room.configured) == ("lounge", False)
+        assert [said.text for said in await store.messages("lounge")] == ["remember this"]
 
 
 async def test_messages_come_in_pages_by_growing_id(tmp_path: Path) -> None:
@@ -551,9 +557,9 @@ async def test_a_room_is_made_by_the_rules_of_the_configuration(tmp_path: Path) 
     async with open_store(tmp_path) as store:
         await store.settle_rooms({"lounge": LOUNGE}, {}, mirrors=["web"], bots=["bot", "cat"])
         room = await store.create_room("  Ada's room ", ["cat", "bot", "cat"])
-        assert ("Ada's room", ("cat", "bot"), "") == (room.name, room.bots, room.host)
-        assert "cat" == (await store.create_room("Cat only", ["cat", "cat"])).host
-        assert "" == (await store.create_room("quiet", ["cat"], host="")).host
+        assert (room.name, room.bots, room.host) == ("Ada's room", ("cat", "bot"), "")
+        assert (await store.create_room("Cat only", ["cat", "cat"])).host == "cat"
+        assert (await store.create_room("quiet", ["cat"], host="")).host == ""
 
         for name, bots, host, why in [
             ("Lounge", ["bot"], None, "already"),
@@ -567,7 +573,7 @@ async def test_a_room_is_made_by_the_rules_of_the_configuration(tmp_path: Path) 
         ]:
             with pytest.raises(Refused, match=why):
                 await store.create_room(name, bots, host)
-        assert 4 == len(await store.rooms())
+        assert len(await store.rooms()) == 4
 
 
 async def test_a_room_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
@@ -606,16 +612,16 @@ async def test_a_migration_is_made_whole_or_not_at_all_and_after_a_backup(tmp_pa
     tables = "SELECT name FROM sqlite_schema WHERE name = 'extra'"
     before = version(path)
     assert before < 900
-    assert [] == raw(tmp_path, tables)
+    assert raw(tmp_path, tables) == []
     assert before == version(tmp_path / f"botdaemon-schema-{before}.db")
 
     good = "CREATE TABLE extra (id INTEGER PRIMARY KEY) STRICT;"
     open_database(path, migrations(tmp_path / "good", m900_good=good)).close()
-    assert 900 == version(path)
-    assert [("extra",)] == raw(tmp_path, tables)
-    assert [("keep me",)] == raw(tmp_path, "SELECT text FROM messages")
+    assert version(path) == 900
+    assert raw(tmp_path, tables) == [("extra",)]
+    assert raw(tmp_path, "SELECT text FROM messages") == [("keep me",)]
     with closing(sqlite3.connect(tmp_path / f"botdaemon-schema-{before}.db")) as backup:
-        assert [("keep me",)] == backup.execute("SELECT text FROM messages").fetchall()
+        assert backup.execute("SELECT text FROM messages").fetchall() == [("keep me",)]
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
@@ -679,7 +685,7 @@ async def test_a_directory_that_cannot_be_written_is_refused_with_the_remedy() -
         with pytest.raises(StoreUnusable, match=r"cannot be written \(Permission denied\); give"):
             async with open_store(directory):
                 pass
-        assert [] == list(directory.iterdir())
+        assert list(directory.iterdir()) == []
 
 
 async def test_a_database_that_cannot_be_written_is_refused() -> None:
@@ -720,7 +726,7 @@ async def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Pat
     )
     assert other.stdin is not None
     assert other.stdout is not None
-    assert b"open\n" == await other.stdout.readline()
+    assert await other.stdout.readline() == b"open\n"
 
     assert other.pid == holder(tmp_path)
     with pytest.raises(StoreLocked, match=rf"process {other.pid}\) is using"):

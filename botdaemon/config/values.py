@@ -4,11 +4,13 @@ table."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _in_config_directory(path: Path, info: ValidationInfo) -> Path:

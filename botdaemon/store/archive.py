@@ -101,7 +101,7 @@ async def threads(readers: Readers, room_id: int) -> list[Thread]:
     """The threads of a room, newest activity first."""
     rows = await readers.all(
         f"""SELECT {THREAD} FROM threads t JOIN rooms r ON r.id = t.room WHERE r.id = ?
-        ORDER BY t.last_at DESC, t.id DESC""",
+        ORDER BY last_at DESC, t.id DESC""",
         (room_id,),
     )
     return [thread(row) for row in rows]

@@ -151,7 +151,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, directory: Traversable)
             f"{path} was written by a newer botdaemon (schema {version}, this one knows up to "
             f"{newest}); it was left as it is: install the newer botdaemon, or restore a backup"
         )
-    connection.execute("PRAGMA journal_mode=WAL")  # this writes, so not before it is known to be ours
+    # This writes to the file: not before it is known to be ours.
+    connection.execute("PRAGMA journal_mode=WAL")
     if 0 < version < newest:
         _back_up(connection, path.with_name(f"{path.stem}-schema-{version}.db"))
     for number, entry in steps:

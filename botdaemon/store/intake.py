@@ -240,7 +240,6 @@ def insert_message(
             "INSERT INTO message_files (message, position, file, name) VALUES (?, ?, ?, ?)",
             (message_id, position, file.sha256, file.name),
         )
-    db.execute("UPDATE threads SET last_at = ? WHERE id = ?", (said.sent_at, thread_id))
     return message_id
 
 
@@ -355,8 +354,9 @@ def _oblige(
 ) -> Obligation:
     """A turn for the call; it joins one that the same person already waits for."""
     row = db.execute(
-        """SELECT id, created_at FROM turns WHERE thread = ? AND state = 'waiting' AND bot = ?
-        AND asked_by IS ? ORDER BY id DESC LIMIT 1""",
+        # "IN" only so that the index of open turns serves: a thread has many that are not.
+        """SELECT id, created_at FROM turns WHERE thread = ? AND state IN ('waiting', 'running')
+        AND state = 'waiting' AND bot = ? AND asked_by IS ? ORDER BY id DESC LIMIT 1""",
         (thread_id, call.bot, identity),
     ).fetchone()
     joined = row is not None

@@ -97,8 +97,7 @@ def create(
 def open_thread(db: sqlite3.Connection, room_id: int | None, title: str, now: float) -> int:
     """A new thread, visible on the room's mirrors. Its other addresses are the caller's to add."""
     cursor = db.execute(
-        "INSERT INTO threads (room, title, created_at, last_at) VALUES (?, ?, ?, ?)",
-        (room_id, title, now, now),
+        "INSERT INTO threads (room, title, created_at) VALUES (?, ?, ?)", (room_id, title, now)
     )
     thread_id = int(cursor.lastrowid or 0)
     if room_id is not None:

@@ -86,7 +86,11 @@ def room(row: Row) -> Room:
 
 
 THREAD = """
-    t.id, r.name, t.title, t.created_at, t.last_at,
+    t.id, r.name, t.title, t.created_at,
+    coalesce(
+        (SELECT m.sent_at FROM messages m WHERE m.thread = t.id ORDER BY m.id DESC LIMIT 1),
+        t.created_at
+    ) AS last_at,
     (SELECT count(*) FROM messages m WHERE m.thread = t.id AND m.deleted_at IS NULL),
     r.main IS t.id
 """

@@ -36,6 +36,10 @@ class Scene:
         return [line for line in self.say if not _SLOT.search(line)]
 
     @property
+    def has_slots(self) -> bool:
+        return len(self.plain) < len(self.say)
+
+    @property
     def opens(self) -> bool:
         """Whether a dialogue may start with it."""
         return not self.later and (not self.after or ANYWHERE in self.after)

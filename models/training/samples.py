@@ -34,6 +34,13 @@ def _common_words(dialogues: Sequence[Sequence[str]]) -> set[str]:
     return {word for word, count in counts.items() if count >= _COMMON}
 
 
+def _weight(scene: Scene) -> float:
+    """How often a scene opens: by its lines, of which everyday things have the most. To take up a
+    word in the answer is harder than to know an answer, and needs more to learn from."""
+    taken_up = 12 if scene.has_slots else 0
+    return (len(scene.say) + taken_up) * (0.4 if ANYWHERE in scene.after else 1.0)
+
+
 class English:
     """Self-dialogue as it is, both voices to be learned: the language before the manners."""
 
@@ -98,10 +105,7 @@ class SmallTalk:
         self._dialogues = dialogues
         self._common = _common_words(dialogues)
         self._openings = [scene for scene in manners.scenes if scene.opens]
-        self._weights = [
-            len(scene.say) ** 0.5 * (0.4 if ANYWHERE in scene.after else 1.0)
-            for scene in self._openings
-        ]
+        self._weights = [_weight(scene) for scene in self._openings]
         self._anywhere = [scene for scene in manners.scenes if ANYWHERE in scene.after]
 
     def draw(self, rng: Random) -> Dialogue:

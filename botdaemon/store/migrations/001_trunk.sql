@@ -42,10 +42,9 @@ CREATE TABLE threads (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     room       INTEGER REFERENCES rooms,
     title      TEXT NOT NULL DEFAULT '',
-    created_at REAL NOT NULL,
-    last_at    REAL NOT NULL
+    created_at REAL NOT NULL
 ) STRICT;
-CREATE INDEX threads_room ON threads (room, last_at);
+CREATE INDEX threads_room ON threads (room);
 
 -- Which thread is going on at an address now.
 CREATE TABLE addresses (
@@ -104,7 +103,7 @@ CREATE TABLE turns (
     created_at REAL NOT NULL
 ) STRICT;
 CREATE INDEX turns_open ON turns (thread, id) WHERE state IN ('waiting', 'running');
-CREATE INDEX turns_thread ON turns (thread, id);
+CREATE INDEX turns_answered ON turns (thread, bot) WHERE state = 'answered';
 
 -- What a turn answers. Only these are settled by its answer; what arrives meanwhile is not.
 CREATE TABLE turn_messages (
@@ -144,7 +143,7 @@ CREATE UNIQUE INDEX letters_turn ON letters (turn, adapter, channel, topic, numb
     WHERE turn IS NOT NULL;
 CREATE UNIQUE INDEX letters_message ON letters (message, adapter, channel, topic, number)
     WHERE turn IS NULL;
-CREATE INDEX letters_open ON letters (adapter, channel, topic, id)
+CREATE INDEX letters_open ON letters (adapter, channel, topic, message, number)
     WHERE state IN ('ready', 'sending');
 CREATE INDEX letters_remote ON letters (adapter, channel, remote) WHERE remote <> '';
 
