@@ -9,14 +9,14 @@ import importlib
 import json
 import os
 import platform
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import OUT
+
 BENCHMARKS = ("road",)
-OUT = Path(__file__).parent / "out"
 
 
 @click.command()

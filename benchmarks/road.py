@@ -4,14 +4,15 @@ Knows neither a platform nor a model: what is measured is the daemon itself. Thr
 process of its own:
 
 * saturated: messages of 1,000 threads as fast as they are taken, 256 on their way at a time,
-  through the dispatcher, the text bot, the store and an outbox whose platform takes letters at once;
-* steady: 200 messages a second posted over HTTP to a whole daemon, for the latencies and the loop lag;
+  through dispatcher, text bot, store and the outbox of a platform that takes letters at once;
+* steady: 200 messages a second posted over HTTP to a whole daemon, for latencies and loop lag;
 * start-up of the command line.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import statistics
@@ -19,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from benchmarks import OUT
 from botdaemon import app
 from botdaemon.config import parse
 from botdaemon.ports import Traits
@@ -32,7 +34,7 @@ from botdaemon.types import Address, Identity, Message, Piece, Posted
 from models.echo import EchoEngine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from botdaemon.ports import Deliver
     from botdaemon.types import Letter, TextRequest
@@ -86,14 +88,12 @@ class Sink:
     traits = Traits(dialect="plain", text_limit=2000)
 
     def __init__(self) -> None:
-        self.sent = 0
         self.room = asyncio.Semaphore(UNDER_WAY)
 
     async def run(self, deliver: Deliver) -> None:
         await asyncio.Event().wait()
 
     async def send(self, letter: Letter) -> str:
-        self.sent += 1
         self.room.release()
         return f"s{letter.id}"
 
@@ -117,11 +117,9 @@ async def _saturated() -> dict[str, float]:
     logging.disable(logging.INFO)
     sink = Sink()
     async with AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd())))
+        directory = stack.enter_context(_directory())
         config = parse(CONFIG, directory / "config.toml")
-        daemon = await stack.enter_async_context(
-            app.running(config, adapters=lambda store: [sink])
-        )
+        daemon = await stack.enter_async_context(app.running(config, adapters=lambda store: [sink]))
 
         async def post(number: int) -> None:
             place = number % THREADS
@@ -144,10 +142,13 @@ async def _saturated() -> dict[str, float]:
                 for number in range(first, last):
                     await sink.room.acquire()
                     tasks.create_task(post(number))
-            while sink.sent < last:
-                await asyncio.sleep(0.001)
+            for _ in range(UNDER_WAY):  # until all have been answered
+                await sink.room.acquire()
+            for _ in range(UNDER_WAY):
+                sink.room.release()
 
         warm = MESSAGES // 10  # every thread exists and every path has been taken
+        gc.freeze()  # as app.serve does
         await flood(0, warm)
         memory, began = _memory(), time.perf_counter()
         async with _lag() as lag:
@@ -181,7 +182,7 @@ async def _steady() -> dict[str, float]:
     logging.disable(logging.INFO)
     app.ECHO = f"{__name__}:Noting"
     async with AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd())))
+        directory = stack.enter_context(_directory())
         config = parse(CONFIG, directory / "config.toml")
         daemon = await stack.enter_async_context(app.running(config))
         web = await stack.enter_async_context(aiohttp.ClientSession(daemon.servers["web"].url))
@@ -205,22 +206,19 @@ async def _steady() -> dict[str, float]:
 
         async def follow() -> None:
             seq = await daemon.store.latest()
-            while True:
+            while len(answered) < RATE * SECONDS:
                 await daemon.store.changed(seq)
                 for _, message in await daemon.store.changes(seq):
                     seq = message.seq
                     if message.bot:
                         answered[message.text] = time.perf_counter()
 
-        tail = asyncio.create_task(follow())
-        start = time.perf_counter()
         async with _lag() as lag, asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow())
+            start = time.perf_counter()
             for number in range(RATE * SECONDS):
                 await asyncio.sleep(max(0.0, start + number / RATE - time.perf_counter()))
                 tasks.create_task(post(number))
-        while len(answered) < RATE * SECONDS:
-            await asyncio.sleep(0.01)
-        tail.cancel()
     to_engine = [1000 * (Noting.reached[text] - at) for text, at in posted.items()]
     to_answer = [1000 * (answered[text] - at) for text, at in posted.items()]
     return {
@@ -238,8 +236,8 @@ def _start_up() -> float:
     """From the start of the command to a ready web page, the best of three."""
     times = []
     for _ in range(3):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
-            path = Path(directory, "config.toml")
+        with _directory() as directory:
+            path = directory / "config.toml"
             path.write_text(CONFIG)
             began = time.perf_counter()
             with subprocess.Popen(
@@ -254,6 +252,14 @@ def _start_up() -> float:
                 times.append(1000 * (time.perf_counter() - began))
                 process.terminate()
     return min(times)
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A new directory on the disk that the project is on; /tmp may be memory."""
+    OUT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=OUT) as name:
+        yield Path(name)
 
 
 @asynccontextmanager
@@ -282,4 +288,3 @@ def _memory() -> float:
 
 def _percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
-

@@ -8,6 +8,7 @@ contexts in `running`, stopping the numbered plan in `serve`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import importlib.util
 import logging
@@ -98,6 +99,9 @@ async def serve(config: Config, *, on_ready: Callable[[Daemon], None] = lambda _
     with _signals(stop, config.path):
         async with running(config) as daemon:
             on_ready(daemon)
+            # What is there now stays: no collection need look at it again (the longest one took
+            # 4 ms instead of 24 in the benchmark).
+            gc.freeze()
             systemd.ready("answering")
             log.info("ready", extra={"event": "ready"})
             await _either(stop.asked, daemon.left)
@@ -379,8 +383,10 @@ async def _engines(
         loaded = ", ".join(now.loaded) or "none yet"
         return [
             f"models: {', '.join(engines)}",
-            (f"model process: {state}, loaded: {loaded}, {now.memory / 2**20:.0f} MiB, "
-            f"{now.restarts} restarts"),
+            (
+                f"model process: {state}, loaded: {loaded}, {now.memory / 2**20:.0f} MiB, "
+                f"{now.restarts} restarts"
+            ),
         ]
 
     return engines, status
@@ -431,6 +437,7 @@ def _house(
             name: table.history_messages if isinstance(table, TextBotConfig) else 12
             for name, table in config.bots.items()
         },
+        thinkers=[name for name, table in config.bots.items() if isinstance(table, TextBotConfig)],
         couriers={
             name: adapter.traits
             for name, adapter in adapters.items()

@@ -57,7 +57,8 @@ class Outbox:
         self._lanes: dict[Address, bool] = {}  # is there news since the lane last looked?
         self._waiting = 0  # lanes that can do nothing before a time
         self._locks: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        #: network calls under way
+        self.slots = asyncio.Semaphore(AT_ONCE)
         self._next_at = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -74,14 +75,13 @@ class Outbox:
         """Wait until nothing is left that could be delivered now."""
         await self._idle.wait()
 
-    @asynccontextmanager
-    async def turn_at(self, address: Address) -> AsyncIterator[None]:
-        """One call at a time for each address: drafts and letters must not overtake each other."""
+    def place(self, address: Address) -> asyncio.Lock:
+        """One call at a time for each address: drafts and letters must not overtake each other.
+        To be held together with one of the `slots`."""
         lock = self._locks.get(address)
         if lock is None:
             self._locks[address] = lock = asyncio.Lock()
-        async with lock, self._slots:
-            yield
+        return lock
 
     async def pace(self) -> None:
         """Wait as the adapter's traits ask between two letters."""
@@ -94,7 +94,7 @@ class Outbox:
         settled: tuple[int, str] | None = None
         while True:
             self._lanes[address] = False
-            async with self.turn_at(address):
+            async with self.place(address), self.slots:
                 try:
                     claimed = await self._store.claim_letter(address, settled)
                     settled = None
@@ -307,7 +307,7 @@ class Sketch:
         )
 
     async def _open(self, outbox: Outbox) -> Letter | None:
-        async with outbox.turn_at(self._address):
+        async with outbox.place(self._address), outbox.slots:
             if self._closed:
                 return None
             where, platform_id = self._obligation.reply_to or (None, "")
@@ -340,7 +340,7 @@ class Sketch:
             if self._outbox is None:
                 await self._adapter.edit(self._drawn(letter))
             else:
-                async with self._outbox.turn_at(self._address):
+                async with self._outbox.place(self._address), self._outbox.slots:
                     if self._closed:
                         return
                     await self._adapter.edit(self._drawn(letter))

@@ -107,8 +107,9 @@ class Archive(Protocol):
 
     async def open_thread(self, room: str, title: str) -> Thread: ...
 
-    async def main_thread(self, room: str) -> Thread:
-        """The thread of the room that a message without a thread goes to."""
+    async def find_thread(self, room: str, thread: int | None = None) -> tuple[str, int]:
+        """The room's name as it is written, and the thread, by default the room's main one.
+        Raises `Refused` when there is no such room, or it has no such thread."""
 
     async def messages(
         self, room: str, *, thread: int | None = None, after: int = 0, limit: int = 100

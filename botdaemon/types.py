@@ -259,7 +259,6 @@ class Turn:
     history: tuple[Message, ...]
     #: how many messages at the end of `history` this turn answers
     fresh: int
-    addresses: tuple[Address, ...]
     room: str = ""
     title: str = ""
     direct: bool = False

@@ -76,6 +76,7 @@ async def home(
             House(
                 bots=bots,
                 about=dict.fromkeys(bots, "a bot"),
+                thinkers=list(bots),
                 history=dict.fromkeys(bots, 20),
                 couriers={
                     name: adapter.traits

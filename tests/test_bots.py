@@ -86,7 +86,6 @@ def turn(*history: Message, why: Why = Why.DIRECT) -> Turn:
         asked_by=history[-1].author if history else None,
         history=history,
         fresh=1,
-        addresses=(HERE,),
         room="den",
         title="tea",
     )

@@ -81,7 +81,6 @@ async def drafts(bot: CannedBot, *history: str) -> list[Draft]:
         asked_by=ANN,
         history=messages,
         fresh=1,
-        addresses=(HERE,),
     )
     return [draft async for draft in bot.reply(turn)]
 

@@ -315,6 +315,31 @@ async def test_silence_leaves_no_message(tmp_path: Path) -> None:
     assert [state for state, _ in outcomes(tmp_path)] == ["silent", "answered"]
 
 
+async def test_a_draft_that_nothing_follows_is_not_left_as_it_stands(tmp_path: Path) -> None:
+    class Hesitant(SayingBot):
+        """Says the beginning of something, and then nothing."""
+
+        async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+            yield Draft(text="Well, I")
+            await self.gate.wait()
+            yield Draft(text="", final=True)
+
+    bot = Hesitant()
+    bot.gate.clear()
+    fast = {"edits_per_second": 100}
+    async with talking(tmp_path, bot, traits=fast, turns_at_once=1) as (platform, _):
+        asked = await recorded(platform, "hello", channel="c1")
+        await platform.until(lambda: bool(platform.answers_to(asked)))
+        waiting = await recorded(platform, "hello", channel="c2")
+        await platform.until(lambda: bool(platform.answers_to(waiting)))
+        [first], [second] = platform.answers_to(asked), platform.answers_to(waiting)
+        await recorded(platform, "/stop", channel="c2")
+        await platform.until(lambda: second.text == "stopped")
+        bot.gate.set()
+        await platform.until(lambda: first.text == "no answer")
+    assert [state for state, _ in outcomes(tmp_path)] == ["silent", "stopped"]
+
+
 async def test_a_message_that_cannot_be_taken_is_refused_with_a_sentence(tmp_path: Path) -> None:
     def said(text: str) -> Posted:
         who = Identity(adapter="test", account="a", name="Ada")

@@ -282,7 +282,7 @@ async def test_whoever_waits_for_a_change_is_woken_when_it_is_on_disk(tmp_path: 
 
 async def room_thread(store: Store, name: str) -> int:
     await store.create_room(name, ["bot"])
-    return (await store.main_thread(name)).id
+    return (await store.find_thread(name))[1]
 
 
 async def test_an_edit_changes_the_history_and_moves_the_tail(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ async def test_a_new_thread_takes_over_the_addresses_and_the_old_one_stays_reada
         ).thread
 
         assert old != new == after
-        assert new == (await store.main_thread("lounge")).id
+        assert new == (await store.find_thread("lounge"))[1]
         assert (Address("web", "lounge", str(old)),) == await store.addresses_of(old)
         assert [said.text for said in await store.recent(old)] == ["before"]
         assert [said.text for said in await store.recent(new)] == ["after"]
@@ -482,7 +482,7 @@ async def test_a_new_thread_takes_over_the_addresses_and_the_old_one_stays_reada
 async def test_a_channel_that_joins_a_room_later_is_answered_there(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         await store.settle_rooms({"lounge": LOUNGE}, {}, mirrors=["web"], bots=["bot"])
-        main = (await store.main_thread("lounge")).id
+        main = (await store.find_thread("lounge"))[1]
         private = (await store.record_posted(posted("hi"), nobody, no_letters)).thread
         assert main != private
     async with open_store(tmp_path) as store:
@@ -578,7 +578,7 @@ async def test_a_room_is_made_by_the_rules_of_the_configuration(tmp_path: Path) 
 
 async def test_a_room_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        for asked in (store.threads, store.messages, store.main_thread):
+        for asked in (store.threads, store.messages, store.find_thread):
             with pytest.raises(Refused, match='no room "attic"'):
                 await asked("attic")
 

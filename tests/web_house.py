@@ -83,7 +83,7 @@ class House:
         await self.server.__aenter__()
 
     async def main(self, room: str = ROOM) -> int:
-        return (await self.store.main_thread(room)).id
+        return (await self.store.find_thread(room))[1]
 
     def at(self, thread: int, room: str = ROOM) -> Address:
         return Address(self.adapter.name, room, str(thread))

@@ -82,7 +82,7 @@ class Api:
 
     async def _threads(self, request: web.Request) -> web.Response:
         room = await self._desk.room(request.match_info["room"])
-        await self._desk.archive.main_thread(room.name)  # made on first use, and always listed
+        await self._desk.archive.find_thread(room.name)  # made on first use, and always listed
         return _json([wire.thread_json(one) for one in await self._desk.archive.threads(room.name)])
 
     async def _open_thread(self, request: web.Request) -> web.Response:

@@ -39,8 +39,6 @@ class Desk:
         self._name = name
         self._taken = {bot.casefold() for bot in bots}
         self._deliver: Deliver | None = None
-        #: the room of each thread seen so far: a thread never moves, so it is asked once
-        self._homes: dict[int, str] = {}
 
     def open(self, deliver: Deliver) -> None:
         self._deliver = deliver
@@ -65,19 +63,9 @@ class Desk:
         """The room as it is written and the thread, made sure to be one of its threads; for None
         its main thread."""
         try:
-            if thread is None:
-                main = await self.archive.main_thread(room)
-                return main.room, main.id
-            if thread not in self._homes:
-                self._homes |= {one.id: one.room for one in await self.archive.threads(room)}
+            return await self.archive.find_thread(room, thread)
         except Refused as refusal:
-            raise _no_room(room) from refusal
-        home = self._homes.get(thread, "")
-        if home.casefold() != room.casefold():
-            raise Unknown(
-                f'room "{room}" has no thread {thread}; GET /api/rooms/{room}/threads lists them'
-            )
-        return home, thread
+            raise Unknown(f"{refusal}; GET /api/rooms lists the rooms") from refusal
 
     async def post(
         self, room: str, thread: int | None, author: str, text: str, key: str | None

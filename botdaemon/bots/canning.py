@@ -145,7 +145,6 @@ def _question(bot: str, prompt: str) -> Turn:
         asked_by=asker,
         history=(message,),
         fresh=1,
-        addresses=(here,),
     )
 
 

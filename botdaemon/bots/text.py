@@ -110,23 +110,22 @@ class TextBot:
         card = self._engine.card
         reply = min(self._max_tokens or card.max_tokens, card.context // 2)
         budget = card.context - reply
-        request = TextRequest(
-            model=self._model,
-            speaker=self.name,
-            lines=(),
-            sampling=replace(self._sampling, max_tokens=reply),
-            stop=stop,
-            room=turn.room,
-            title=turn.title,
-        )
-        if turn.why is Why.RETRY and self._sampling.seed is not None:
+        sampling = replace(self._sampling, max_tokens=reply)
+        if turn.why is Why.RETRY and sampling.seed is not None:
             # the same seed would only say the same again
-            request = _reseeded(request, turn.id)
+            sampling = _reseeded(sampling, turn.id)
 
         async def fitting(messages: Sequence[Message]) -> TextRequest | None:
-            lines = (*self._system, *self._lines(messages))
-            candidate = replace(request, lines=lines)
-            return candidate if await self._engine.count(candidate) <= budget else None
+            request = TextRequest(
+                model=self._model,
+                speaker=self.name,
+                lines=(*self._system, *self._lines(messages)),
+                sampling=sampling,
+                stop=stop,
+                room=turn.room,
+                title=turn.title,
+            )
+            return request if await self._engine.count(request) <= budget else None
 
         # 1. Everything, as far as it can matter.
         messages = _newest(turn.history[-self._history_messages :], budget * _CHARACTERS_PER_TOKEN)
@@ -232,11 +231,13 @@ def _end_of(message: Message, characters: int) -> Message:
 
 def _again(request: TextRequest) -> TextRequest:
     """The same request, so that it may go differently."""
-    if request.sampling.temperature == 0:
-        return replace(request, sampling=replace(request.sampling, temperature=0.7))
-    return _reseeded(request, 1) if request.sampling.seed is not None else request
+    sampling = request.sampling
+    if sampling.temperature == 0:
+        return replace(request, sampling=replace(sampling, temperature=0.7))
+    if sampling.seed is not None:
+        return replace(request, sampling=_reseeded(sampling, 1))
+    return request
 
 
-def _reseeded(request: TextRequest, by: int) -> TextRequest:
-    seed = (request.sampling.seed or 0) + by
-    return replace(request, sampling=replace(request.sampling, seed=seed))
+def _reseeded(sampling: Sampling, by: int) -> Sampling:
+    return replace(sampling, seed=(sampling.seed or 0) + by)

@@ -35,7 +35,7 @@ from botdaemon.types import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from botdaemon.ports import Bot, Traits
     from botdaemon.store import Store
@@ -52,6 +52,8 @@ class House:
     bots: Mapping[str, Bot]
     #: one line about each bot, for people
     about: Mapping[str, str]
+    #: bots that think with a model, and wait in line for it
+    thinkers: Collection[str]
     #: messages of a thread that each bot reads
     history: Mapping[str, int]
     #: adapters that need letters
@@ -74,7 +76,9 @@ class Dispatcher:
         self._house = house
         self._post = post
         self._mouth = Mouth(store, house.couriers, post)
-        self.turns = Turns(store, house.bots, house.history, self._mouth, house.limits, tasks)
+        self.turns = Turns(
+            store, house.bots, house.thinkers, house.history, self._mouth, house.limits, tasks
+        )
         self._orders = Orders(store, self.turns, house.about, house.serving, house.status)
 
     async def recover(self) -> None:

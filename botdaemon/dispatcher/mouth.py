@@ -10,7 +10,7 @@ from botdaemon.dispatcher.letters import CONTROLS, write
 from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from botdaemon.ports import Traits
@@ -47,7 +47,7 @@ class Mouth:
         """A bot's words end its turn; returns how it ended ("silent" when there are none)."""
         if not draft.text.strip() and not draft.files:
             state = "stopped" if close == "stopped" else "silent"
-            await self._store.end_turn(obligation.turn, state)
+            await self._end(obligation, state)
             return state
         letters: list[Letter] = []
         for address in obligation.addresses:
@@ -74,11 +74,30 @@ class Mouth:
         now = time.monotonic()
         self._apologies = {k: at for k, at in self._apologies.items() if at > now - APOLOGY_PAUSE}
         if key in self._apologies:
-            await self._store.end_turn(obligation.turn, close, error)
+            await self._end(obligation, close, error)
             return
         self._apologies[key] = now
+        await self._notice(obligation, obligation.addresses, text, close, error)
+
+    async def _end(self, obligation: Obligation, close: str, error: str = "") -> None:
+        """End a turn without words; only a live draft that people see is not left as it stands."""
+        drafted = await self._store.drafted(obligation.turn)
+        if drafted:
+            text = "*stopped*" if close == "stopped" else "*no answer*"
+            await self._notice(obligation, drafted, text, close, error)
+        else:
+            await self._store.end_turn(obligation.turn, close, error)
+
+    async def _notice(
+        self,
+        obligation: Obligation,
+        addresses: Sequence[Address],
+        text: str,
+        close: str,
+        error: str,
+    ) -> None:
         letters: list[Letter] = []
-        for address in obligation.addresses:
+        for address in addresses:
             letters += await self._letters(obligation, address, text, (), notice=True)
         await self._store.say(
             Message(
@@ -93,7 +112,7 @@ class Mouth:
             close=close,
             error=error,
         )
-        self._post.post(obligation.addresses)
+        self._post.post(addresses)
 
     async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> None:
         """The daemon's words at one address, outside any turn."""

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Collection, Mapping
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,6 +76,7 @@ class Turns:
         self,
         store: Store,
         bots: Mapping[str, Bot],
+        thinkers: Collection[str],
         history: Mapping[str, int],
         mouth: Mouth,
         limits: Limits,
@@ -83,6 +84,7 @@ class Turns:
     ) -> None:
         self._store = store
         self._bots = bots
+        self._thinkers = thinkers
         self._history = history
         self._mouth = mouth
         self._limits = limits
@@ -148,8 +150,8 @@ class Turns:
         if actor is None:
             return 0
         stopped = {obligation.turn for obligation in actor.todo}
-        # On disk first: what is said from now on must not join a turn that is stopped.
-        await self._store.stop_waiting(thread)
+        # What is said from now on must not join a turn that is stopped.
+        await self._store.seal_turns(thread)
         actor.stopped |= stopped
         if actor.task is not None and actor.todo[0].turn in stopped:
             actor.task.cancel()
@@ -207,8 +209,12 @@ class Turns:
         async with self._mouth.live(obligation) as show:
             # 1. A burst of messages becomes one turn: wait until it has been quiet for a moment.
             await self._quiet_moment(obligation.turn)
-            # 2. Wait in line, and say so.
-            async with self._line.slot(lambda place: show(self._place(place))):
+            # 2. Wait in line, and say so. A bot that needs no model waits for nobody.
+            async with (
+                self._line.slot(lambda place: show(self._place(place)))
+                if obligation.bot in self._thinkers
+                else nullcontext()
+            ):
                 if self._closed:
                     return
                 self.running += 1

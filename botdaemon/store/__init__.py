@@ -118,16 +118,13 @@ class Store:
 
         return await self._write(work)
 
-    async def main_thread(self, room: str) -> Thread:
-        place = await archive.find_room(self._readers, room)
-        found = await archive.main_thread(self._readers, place.id)
+    async def find_thread(self, room: str, thread: int | None = None) -> tuple[str, int]:
+        name, room_id, found = await archive.find_thread(self._readers, room, thread)
         if found is not None:
-            return found
-
-        def work(db: sqlite3.Connection) -> Thread:
-            return rooms.thread_of(db, rooms.main_thread(db, place.id, self._clock()))
-
-        return await self._write(work)
+            return name, found
+        if thread is not None:
+            raise Refused(f'the room "{name}" has no thread {thread}')
+        return name, await self._write(lambda db: rooms.main_thread(db, room_id, self._clock()))
 
     async def begin_anew(self, thread: int) -> int:
         """A new thread in place of an old one; returns its id."""
@@ -182,9 +179,9 @@ class Store:
         """Close a turn without a word."""
         await self._write(lambda db: turns.end(db, turn, state, error))
 
-    async def stop_waiting(self, thread: int) -> None:
-        """Close a thread's turns that have not begun."""
-        await self._write(lambda db: turns.stop_waiting(db, thread))
+    async def seal_turns(self, thread: int) -> None:
+        """From here on no further message joins a thread's turns, begun or not."""
+        await self._write(lambda db: turns.seal(db, thread))
 
     async def turn_died(self, turn: int) -> int:
         """Count a model process that died under the turn; returns how many have."""
@@ -246,6 +243,10 @@ class Store:
     async def draft_sent(self, letter: int, remote: str) -> None:
         """A live draft is shown under the platform id `remote`."""
         await self._write(lambda db: letters.draft_sent(db, letter, remote))
+
+    async def drafted(self, turn: int) -> list[Address]:
+        """Where a live draft of a turn is shown, as far as is known."""
+        return await self._write(lambda db: letters.drafted(db, turn))
 
     async def postpone(self, letter: int, not_before: float, error: str, *, sent: bool) -> None:
         await self._write(lambda db: letters.postpone(db, letter, not_before, error, sent=sent))

@@ -107,12 +107,21 @@ async def threads(readers: Readers, room_id: int) -> list[Thread]:
     return [thread(row) for row in rows]
 
 
-async def main_thread(readers: Readers, room_id: int) -> Thread | None:
-    """The main thread of a room, if it has been opened."""
+async def find_thread(
+    readers: Readers, room: str, thread: int | None
+) -> tuple[str, int, int | None]:
+    """A room's name and id, and its thread (None: the main one) if it is there.
+
+    Raises `Refused` when there is no such room.
+    """
     row = await readers.one(
-        f"SELECT {THREAD} FROM rooms r JOIN threads t ON t.id = r.main WHERE r.id = ?", (room_id,)
+        """SELECT r.name, r.id, t.id FROM rooms r
+        LEFT JOIN threads t ON t.id = coalesce(?, r.main) AND t.room = r.id WHERE r.name = ?""",
+        (thread, room),
     )
-    return None if row is None else thread(row)
+    if row is None:
+        raise Refused(f'there is no room "{room}"')
+    return row[0], row[1], row[2]
 
 
 async def messages(

@@ -354,9 +354,8 @@ def _oblige(
 ) -> Obligation:
     """A turn for the call; it joins one that the same person already waits for."""
     row = db.execute(
-        # "IN" only so that the index of open turns serves: a thread has many that are not.
-        """SELECT id, created_at FROM turns WHERE thread = ? AND state IN ('waiting', 'running')
-        AND state = 'waiting' AND bot = ? AND asked_by IS ? ORDER BY id DESC LIMIT 1""",
+        """SELECT id, created_at FROM turns WHERE thread = ? AND state = 'waiting' AND bot = ?
+        AND asked_by IS ? ORDER BY id DESC LIMIT 1""",
         (thread_id, call.bot, identity),
     ).fetchone()
     joined = row is not None

@@ -86,6 +86,17 @@ def draft_sent(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
     )
 
 
+def drafted(db: sqlite3.Connection, turn_id: int) -> list[Address]:
+    """Where a live draft of a turn is shown, or may be."""
+    return [
+        Address(*row)
+        for row in db.execute(
+            "SELECT adapter, channel, topic FROM letters WHERE turn = ? AND message IS NULL",
+            (turn_id,),
+        )
+    ]
+
+
 def settle(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
     """It arrived."""
     db.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.types import (
@@ -38,6 +39,15 @@ MESSAGES = "messages m LEFT JOIN identities i ON i.id = m.identity"
 
 _KINDS = {kind.value: kind for kind in Kind}
 
+# A thread's messages share their places and their authors: kept, that is a quarter of the time
+# that reading a history takes.
+_address = lru_cache(maxsize=4096)(Address)
+
+
+@lru_cache(maxsize=4096)
+def _author(adapter: str, account: str, name: str, is_bot: int, person: int) -> Identity:
+    return Identity(adapter=adapter, account=account, name=name, is_bot=bool(is_bot), person=person)
+
 
 def message(row: Row) -> Message:
     """A `MESSAGE` row. A deleted message comes without its text and files."""
@@ -49,18 +59,14 @@ def message(row: Row) -> Message:
         kind=_KINDS[row[3]],
         bot=row[4],
         text="" if gone else row[5],
-        address=Address(row[6], row[7], row[8]),
+        address=_address(row[6], row[7], row[8]),
         platform_id=row[9],
         reply_to=row[10],
         turn=row[11] or 0,
         sent_at=row[12],
         edited_at=row[13],
         deleted_at=row[14],
-        author=None
-        if row[15] is None
-        else Identity(
-            adapter=row[15], account=row[16], name=row[17], is_bot=bool(row[18]), person=row[19]
-        ),
+        author=None if row[15] is None else _author(*row[15:20]),
         files=()
         if gone or row[20] is None
         else tuple(

@@ -63,7 +63,7 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
             WHERE m.thread = ? AND m.kind = 'said' AND m.deleted_at IS NULL
             AND m.id NOT IN (
                 SELECT x.message FROM turns t JOIN turn_messages x ON x.turn = t.id
-                WHERE t.thread = ? AND t.state IN ('waiting', 'running'))
+                WHERE t.thread = ? AND (t.state = 'waiting' OR t.state = 'running'))
             ORDER BY m.id DESC LIMIT ?""",
             (thread_id, thread_id, history),
         )
@@ -85,7 +85,6 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
         ),
         history=(*reversed(earlier), *fresh),
         fresh=len(fresh),
-        addresses=rooms.addresses_of(db, thread_id),
     )
 
 
@@ -122,10 +121,10 @@ def end(db: sqlite3.Connection, turn_id: int, state: str, error: str = "") -> bo
     )
 
 
-def stop_waiting(db: sqlite3.Connection, thread_id: int) -> None:
-    """Close a thread's turns that have not begun."""
+def seal(db: sqlite3.Connection, thread_id: int) -> None:
+    """From here on no further message joins a thread's turns, begun or not."""
     db.execute(
-        "UPDATE turns SET state = 'stopped' WHERE thread = ? AND state = 'waiting'", (thread_id,)
+        "UPDATE turns SET state = 'running' WHERE thread = ? AND state = 'waiting'", (thread_id,)
     )
 
 

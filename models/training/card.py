@@ -46,6 +46,7 @@ def write_card(directory: Path, corpora: Path, bot: Bot, figures: Figures) -> No
         self_dialogue=_likelihood("self-dialogue, replies", figures.self_dialogue),
         queries=figures.friendly.asked,
         dialogues=figures.dialogues,
+        overheard=figures.overheard,
         singles=_table(singles),
         talks="\n\n".join(f"{personality}:\n\n{_table(talk)}" for personality, talk in talks),
     )
@@ -106,10 +107,12 @@ that names stand before what people say (`Ann: hi`) only where there are several
 
 ## How well it does
 
-{queries} questions of personality-chat were never shown to it, in no spelling (compared without
-case, spaces and punctuation). Many are paraphrases of others that were, and none of them is a line
-of `manners.txt`, which is always learned. Greedy replies; "exact": the very reply the corpus gives;
-"known": word for word one of the replies it was taught, so at least a whole sentence.
+{queries} questions of personality-chat were never shown to it as such, in no spelling (compared
+without case, spaces and punctuation); {overheard} of them are phrases that also occur in
+self-dialogue, without the answer wanted here. Many are paraphrases of others that it was shown,
+and none is a line of `manners.txt`, which is always learned. Greedy replies; "exact": the very
+reply the corpus gives; "known": word for word one of the replies it was taught, so at least a whole
+sentence.
 
 | asked | queries | exact | known |
 |---|---|---|---|

@@ -14,7 +14,7 @@ import click
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from models.training.corpora import PERSONALITIES, polish
+from models.training.corpora import PERSONALITIES, fold, polish
 from models.training.material import Material, read
 from models.training.tokens import CONTEXT, IGNORED, Dialogue, Encoder, Sample, Turn
 from models.training.train import reply_loss
@@ -46,7 +46,11 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the README says of a model; `later` is behind a conversation on something else."""
+    """What the README says of a model.
+
+    `later` is behind a conversation on something else; `overheard` counts the held-out queries that
+    people also say in self-dialogue, where the model reads them without the answer wanted here.
+    """
 
     friendly: Hits
     friendly_later: Hits
@@ -56,6 +60,7 @@ class Figures:
     comic_likelihood: Likelihood
     self_dialogue: Likelihood
     dialogues: int
+    overheard: int
 
 
 class Bot:
@@ -83,7 +88,7 @@ class Bot:
                 part = members[start : start + 64]
                 rows = self._generate([prompts[i] for i in part], greedy)
                 for i, row in zip(part, rows, strict=True):
-                    said[i] = self.tokenizer.decode(row[length:], skip_special_tokens=True).strip()
+                    said[i] = self._text(row[length:]).strip()
         return said
 
     @torch.inference_mode()
@@ -104,6 +109,9 @@ class Bot:
         listed: list[list[int]] = rows.tolist()
         return listed
 
+    def _text(self, tokens: list[int]) -> str:
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
     @torch.inference_mode()
     def likelihood(self, samples: Sequence[Sample]) -> Likelihood:
         """Over the learned tokens of the samples; the bytes are those of the text alone."""
@@ -114,7 +122,7 @@ class Bot:
             for sample in batch:
                 learned = [label for label in sample.labels[1:] if label != IGNORED]
                 tokens += len(learned)
-                size += len(self.tokenizer.decode(learned, skip_special_tokens=True).encode())
+                size += len(self._text(learned).encode())
         return Likelihood(math.exp(nats / tokens), nats / math.log(2) / size)
 
 
@@ -130,6 +138,7 @@ def measure(bot: Bot, material: Material) -> Figures:
         hits[p, True] = ask(bot, held, known, material.small_talk)
         likelihood[p] = bot.likelihood([bot.encoder.sample(_alone(e)) for e in held])
     dialogues = [_voices(turns) for turns in material.held_dialogues]
+    spoken = {fold(turn) for turns in material.dialogues for turn in turns}
     return Figures(
         hits["friendly", False],
         hits["friendly", True],
@@ -139,6 +148,7 @@ def measure(bot: Bot, material: Material) -> Figures:
         likelihood["comic"],
         bot.likelihood([bot.encoder.sample(dialogue) for dialogue in dialogues]),
         len(dialogues),
+        len(spoken & material.held_queries),
     )
 
 

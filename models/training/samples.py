@@ -113,7 +113,9 @@ class SmallTalk:
 
     def draw_as(self, personality: Personality, rng: Random) -> Dialogue:
         draft = _Draft(personality)
-        for _ in range(rng.choice([1, 1, 1, 1, 2, 2, 3, 4, 5, 6])):
+        blocks = rng.choice([1, 1, 1, 1, 2, 2, 3, 4, 5, 6])
+        while blocks > 0 or not draft.turns:  # a block may come to nothing
+            blocks -= 1
             kind = rng.random()
             if kind < 0.52:
                 self._known(draft, rng)

@@ -40,7 +40,7 @@ class Plan:
     heads: int = 5
     width: int = 320
     english_rounds: int = 110
-    manners_rounds: int = 260
+    manners_rounds: int = 340
     round_tokens: int = 32_768
 
 
