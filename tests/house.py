@@ -59,6 +59,7 @@ async def home(
     rooms: Mapping[str, Room] | None = None,
     channels: Mapping[Address, str] | None = None,
     mirrors: Sequence[str] = (),
+    thinkers: Sequence[str] | None = None,
     around: Callable[[Any], Any] = lambda part: part,
     **limits: Any,
 ) -> AsyncIterator[Home]:
@@ -76,7 +77,7 @@ async def home(
             House(
                 bots=bots,
                 about=dict.fromkeys(bots, "a bot"),
-                thinkers=list(bots),
+                thinkers=list(bots) if thinkers is None else thinkers,
                 history=dict.fromkeys(bots, 20),
                 couriers={
                     name: adapter.traits

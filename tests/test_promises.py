@@ -82,6 +82,23 @@ async def test_threads_do_not_wait_for_each_other(tmp_path: Path) -> None:
             await platform.until(lambda: bool(platform.answers_to(waiting)))
 
 
+async def test_a_bot_without_a_model_waits_for_nobody(tmp_path: Path) -> None:
+    thinking, canned = SayingBot(), SayingBot()
+    thinking.gate.clear()
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        bots = {"ada": thinking, "joe": canned}
+        async with home(tmp_path, bots, [adapter], thinkers=["ada"], turns_at_once=1):
+            slow = platform.say("@ada think", channel="one")
+            await thinking.begun.wait()
+            quick = platform.say("@joe hello", channel="two")
+            await platform.until(lambda: bool(platform.answers_to(quick)))
+
+            assert not platform.answers_to(slow)
+            thinking.gate.set()
+            await platform.until(lambda: bool(platform.answers_to(slow)))
+
+
 async def test_a_slow_platform_delays_only_itself(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         slow = await stack.enter_async_context(Platform().serving())
