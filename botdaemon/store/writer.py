@@ -83,6 +83,7 @@ class Writer:
 
     def _run(self) -> None:
         open_ = True
+        mark = self._mark()
         while open_:
             batch: list[_Item] = []
             item = self._queue.get()
@@ -98,13 +99,14 @@ class Writer:
                 except queue.Empty:
                     break
             if batch:
-                self._commit(batch)
-                mark = self._mark()
+                if self._commit(batch):
+                    mark = self._mark()
                 # The loop is gone only when the whole process is on its way out.
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._settle, batch, mark)
 
-    def _commit(self, batch: list[_Item]) -> None:
+    def _commit(self, batch: list[_Item]) -> bool:
+        """Whether it is on disk now; if not, every item knows why."""
         db = self._connection
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -127,6 +129,8 @@ class Writer:
             )
             for item in batch:
                 item.error = _explain(error)
+            return False
+        return True
 
     def _run_apart(self, batch: list[_Item]) -> None:
         """Run each item so that the failure of one leaves nothing of it and all of the others."""
