@@ -134,8 +134,10 @@ Held-out likelihood (the dialogues are {dialogues} that were left out whole):
 
 ## What it is bad at
 
-It says what sounds right. On films, music and sport it agrees with nearly everything, names people
-and films that fit only roughly, and loses the thread after two or three turns. It may answer a long
+It says what sounds right. The manners have cost it conversation (the last row above): on films,
+music and sport it agrees with nearly everything, names people and films that fit only roughly, and
+loses the thread after two or three turns. It takes up words and names from what it is told, and now
+and then the wrong one; names it forgets as soon as the talk moves on. It may answer a long
 or unusual sentence with a reply meant for another. Arithmetic, facts, other languages and anything
 that needs a plan are beyond it, and it mostly says so. Some replies of personality-chat are puns
 that only half fit. It never learns from what it is told.

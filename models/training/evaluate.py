@@ -189,7 +189,7 @@ def _first(bot: Bot, turns: Sequence[Turn], room: int = 160) -> Sequence[Turn]:
     """As much of a history, from its start, as leaves room for a question."""
     kept: list[Turn] = []
     for query, reply in zip(turns[::2], turns[1::2], strict=False):
-        room -= len(bot.encoder.text(query.text)) + len(bot.encoder.text(reply.text)) + 4
+        room -= len(bot.encoder.text(query)) + len(bot.encoder.text(reply)) + 4
         if room < 0:
             break
         kept += [query, reply]

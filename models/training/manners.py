@@ -133,5 +133,5 @@ def _names(values: Sequence[str]) -> frozenset[str]:
 
 
 def _capital(text: str) -> str:
-    """Sentences start with a capital, also when a slot starts them."""
-    return re.sub(r"(^|[.!?] )([a-z])", lambda match: match[1] + match[2].upper(), text)
+    """Sentences start with a capital, also when a slot starts them; dots of delay end none."""
+    return re.sub(r"(^|(?<!\.)[.!?] )([a-z])", lambda match: match[1] + match[2].upper(), text)

@@ -110,7 +110,7 @@ FORMAT: dict[str, Any] = {
     "names": "rooms",
     "stop": [END],
     "sampling": {
-        "temperature": 0.5,
+        "temperature": 0.4,
         "top_p": 0.9,
         "top_k": 20,
         "repetition_penalty": 1.0,
@@ -127,6 +127,8 @@ def write(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, out: Path)
         bos_token_id=start, eos_token_id=[end, start], pad_token_id=start
     )
     model.to(torch.float16).save_pretrained(out)  # type: ignore[arg-type]  # torch's overloads
+    for trace in ("is_local", "local_files_only"):  # of having been loaded from the work directory
+        tokenizer.init_kwargs.pop(trace, None)
     tokenizer.save_pretrained(out)
     (out / "format.json").write_text(json.dumps(FORMAT, indent=2) + "\n", encoding="utf-8")
     for path in out.iterdir():

@@ -21,12 +21,16 @@ IGNORED = -100
 # The system message is the persona's description from the operator's configuration. A model this
 # small cannot read it; all it takes from it is which of the two personalities is meant.
 # `<|` in what people write is broken up, or anybody could end the bot's turn by typing `<|end|>`.
+# Shouting is read as talking: to the tokenizer, HI has nothing in common with hi.
 CHAT_TEMPLATE = """\
 {%- set persona = messages[0]['content'] | lower if messages[0]['role'] == 'system' else '' -%}
 <|endoftext|>{{ '<|comic|>' if 'comic' in persona else '<|friendly|>' }}
 {%- for message in messages if message['role'] in ('user', 'assistant') -%}
 {{ '<|' + message['role'] + '|>' }}
 {%- set text = message['content'] | trim | replace('<|', '< |') -%}
+{%- if message['role'] == 'user' and text == text | upper and text[:1] != text[:1] | lower -%}
+{%- set text = text | lower -%}
+{%- endif -%}
 {%- if message['role'] == 'assistant' -%}
 {%- generation -%}{{ text + '<|end|>' }}{%- endgeneration -%}
 {%- else -%}
@@ -93,9 +97,11 @@ class Encoder:
         vocabulary = tokenizer.get_vocab()
         self._id = {token: vocabulary[token] for token in SPECIAL}
 
-    def text(self, text: str) -> list[int]:
-        safe = text.strip().replace("<|", "< |")
-        ids: list[int] = self._tokenizer.encode(safe, add_special_tokens=False)
+    def text(self, turn: Turn) -> list[int]:
+        text = turn.text.strip().replace("<|", "< |")
+        if turn.role == "user" and text == text.upper() and text[:1] != text[:1].lower():
+            text = text.lower()
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def sample(self, dialogue: Dialogue, *, learn_all: bool = False) -> Sample:
@@ -109,7 +115,7 @@ class Encoder:
         labels = [IGNORED, IGNORED]
         for turn in dialogue.turns:
             mark = self._id[USER if turn.role == "user" else ASSISTANT]
-            said = [*self.text(turn.text), self._id[END]]
+            said = [*self.text(turn), self._id[END]]
             if len(tokens) + 1 + len(said) > CONTEXT:
                 break
             learned = learn_all or (turn.learned and turn.role == "assistant")
@@ -123,6 +129,6 @@ class Encoder:
     def prompt(self, dialogue: Dialogue, room: int) -> list[int]:
         """The tokens after which the assistant speaks, with the oldest turns dropped for `room`."""
         turns = list(dialogue.turns)
-        while len(turns) > 1 and sum(len(self.text(t.text)) + 2 for t in turns) + 3 > room:
+        while len(turns) > 1 and sum(len(self.text(t)) + 2 for t in turns) + 3 > room:
             del turns[: 2 if turns[0].role == "user" else 1]
         return [*self.sample(Dialogue(dialogue.personality, turns)).tokens, self._id[ASSISTANT]]

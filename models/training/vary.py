@@ -24,6 +24,8 @@ _KEY_ROWS = ["qwertyuiop", "asdfghjkl", "zxcvbnm"]
 
 def vary(line: str, rng: Random) -> str:
     """The line as it is about every other time, otherwise with the usual slips."""
+    if rng.random() < 0.4:  # telephones start every line with a capital
+        line = line[0].upper() + line[1:]
     if rng.random() < 0.4 or len(line) < 2:
         return line
     if rng.random() < 0.1:
