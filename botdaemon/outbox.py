@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -205,33 +205,43 @@ class Outboxes:
 
         Yields a function that shows the text so far, throttled as each platform asks.
         """
+        ended = asyncio.Event()
         sketches = []
-        async with AsyncExitStack() as stack:
-            for address in obligation.addresses:
-                adapter = self._adapters.get(address.adapter)
-                if adapter is None:  # it left the configuration; its letters wait for its return
-                    continue
-                await stack.enter_async_context(adapter.typing(address, obligation.bot))
-                if adapter.traits.edits_per_second:
-                    sketches.append(
-                        Sketch(
-                            adapter,
-                            self.by_adapter.get(address.adapter),
-                            self._store,
-                            obligation,
-                            address,
-                        )
-                    )
+        for address in obligation.addresses:
+            adapter = self._adapters.get(address.adapter)
+            if adapter is None:  # it left the configuration; its letters wait for its return
+                continue
+            self._tasks.create_task(
+                _typing(adapter, address, obligation.bot, ended), name=f"typing {address}"
+            )
+            if adapter.traits.edits_per_second:
+                outbox = self.by_adapter.get(address.adapter)
+                sketches.append(Sketch(adapter, outbox, self._store, obligation, address))
 
-            def show(text: str) -> None:
-                for sketch in sketches:
-                    sketch.show(text, self._tasks)
+        def show(text: str) -> None:
+            for sketch in sketches:
+                sketch.show(text, self._tasks)
 
-            try:
-                yield show
-            finally:
-                for sketch in sketches:
-                    sketch.close()
+        try:
+            yield show
+        finally:
+            ended.set()
+            for sketch in sketches:
+                sketch.close()
+
+
+async def _typing(adapter: Adapter, address: Address, bot: str, ended: asyncio.Event) -> None:
+    """Typing until the turn has ended. A courtesy, and a task of its own: a platform that is slow
+    at it, or refuses it, keeps nobody from answering."""
+    try:
+        async with adapter.typing(address, bot):
+            await ended.wait()
+    except Exception as error:
+        log.info(
+            "no typing: %s",
+            error or type(error).__name__,
+            extra={"event": "typing_failed", "adapter": address.adapter},
+        )
 
 
 class Sketch:

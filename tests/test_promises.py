@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from house import Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from botdaemon.types import ModelCard, Piece, TextRequest
+    from botdaemon.types import Address, ModelCard, Piece, TextRequest
 
 
 @asynccontextmanager
@@ -115,6 +116,31 @@ async def test_a_slow_platform_delays_only_itself(tmp_path: Path) -> None:
         assert not slow.answers_to(stuck)
         slow.gate.set()
         await slow.until(lambda: bool(slow.answers_to(stuck)))
+
+
+class Tongueless(PlatformAdapter):
+    """A platform that cannot show that somebody types: it fails or never returns."""
+
+    fails = True
+
+    @asynccontextmanager
+    async def typing(self, address: Address, bot: str) -> AsyncIterator[None]:
+        if self.fails:
+            raise ConnectionError("typing is not possible here")
+        await asyncio.Event().wait()
+        yield
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_platform_that_cannot_show_typing_still_gets_its_answers(
+    fails: bool, tmp_path: Path
+) -> None:
+    async with Platform().serving() as platform:
+        adapter = Tongueless("chat", platform.port)
+        adapter.fails = fails
+        async with home(tmp_path, {"bot": SayingBot()}, [adapter]):
+            asked = platform.say("hello", direct=True)
+            await platform.until(lambda: bool(platform.answers_to(asked)))
 
 
 async def test_stopping_finishes_the_turn_under_way(tmp_path: Path) -> None:

@@ -199,14 +199,14 @@ def undo(db: sqlite3.Connection, thread_id: int, next_seq: NextSeq, now: float) 
     Returns how many messages went.
     """
     row = db.execute(
-        "SELECT turn FROM messages WHERE thread = ? AND kind = 'said' AND turn IS NOT NULL"
-        " AND deleted_at IS NULL ORDER BY id DESC LIMIT 1",
+        "SELECT turn FROM messages WHERE thread = ? AND turn IS NOT NULL AND deleted_at IS NULL"
+        " ORDER BY id DESC LIMIT 1",  # an apology is an answer, too
         (thread_id,),
     ).fetchone()
     if row is None:
         return 0
     gone = db.execute(
-        """SELECT id FROM messages WHERE deleted_at IS NULL AND kind = 'said' AND (turn = ?
+        """SELECT id FROM messages WHERE deleted_at IS NULL AND (turn = ?
         OR id IN (SELECT message FROM turn_messages WHERE turn = ?)) ORDER BY id""",
         (row[0], row[0]),
     ).fetchall()
