@@ -256,6 +256,21 @@ async def test_undo_takes_the_last_exchange_out_of_the_conversation(talk: Talk) 
     assert (await talk.ask("/undo")).text == "There is nothing to take back yet."
 
 
+async def test_undo_after_an_apology_takes_back_what_was_apologised_for(talk: Talk) -> None:
+    def words(text: str) -> str:
+        if text == "two":
+            raise ValueError("a fault of the bot")
+        return f"you said: {text}"
+
+    talk.bot.words = words
+    await talk.ask("one")
+    apology = await talk.ask("two")
+    await talk.ask("/undo")
+
+    assert apology.text.startswith("I could not answer that")
+    assert await talk.texts() == ["one", "you said: one"]
+
+
 async def test_status_says_what_runs_and_what_waits(talk: Talk) -> None:
     talk.bot.gate.clear()
     await talk.say("hello")
