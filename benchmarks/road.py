@@ -28,6 +28,7 @@ import aiohttp
 
 from benchmarks import OUT
 from botdaemon import app
+from botdaemon.app import imports
 from botdaemon.config import parse
 from botdaemon.ports import Traits
 from botdaemon.types import Address, Identity, Message, Piece, Posted
@@ -180,7 +181,7 @@ def steady() -> dict[str, float]:
 
 async def _steady() -> dict[str, float]:
     logging.disable(logging.INFO)
-    app.ECHO = f"{__name__}:Noting"
+    imports.ECHO = f"{__name__}:Noting"
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(_directory())
         config = parse(CONFIG, directory / "config.toml")

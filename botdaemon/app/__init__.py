@@ -1,0 +1,12 @@
+"""The daemon put together: the only package that knows everyone.
+
+`life` starts, runs and stops it, `parts` makes what the configuration describes, `errands` are what
+the command line does besides, `look` is what it only looks at, `imports` brings adapters and
+models in by name.
+"""
+
+from botdaemon.app.errands import can, chat
+from botdaemon.app.life import Daemon, running, serve
+from botdaemon.app.look import inspect_model, weigh
+
+__all__ = ["Daemon", "can", "chat", "inspect_model", "running", "serve", "weigh"]

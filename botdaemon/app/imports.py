@@ -1,0 +1,51 @@
+"""Adapters and models by import string: imported when the configuration asks for them, so a daemon
+whose models are elsewhere never imports a model library. Knows nothing of what they do."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from botdaemon.errors import ConfigError
+
+ADAPTERS = {
+    "web": "adapters.web:WebAdapter",
+    "terminal": "adapters.terminal:TerminalAdapter",
+}
+ECHO = "models.echo:EchoEngine"
+PROCESS = "models.process:ModelProcess"
+SPEC = "models.process:ModelSpec"
+RESOLVE = "models.preflight:resolve"
+FORMAT = "models.formats:load"
+
+
+def named(name: str) -> Any:
+    """What an import string names. A package that is missing is said with its remedy; one that
+    is broken is not taken for missing."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("adapters", "models", "botdaemon"):
+            raise
+        raise ConfigError(
+            f"{module} needs the package {error.name}, which is not installed; "
+            "install botdaemon with the extra that brings it (see README.md)"
+        ) from error
+
+
+def lie_side_by_side() -> None:
+    """`adapters` and `models` are generic names: make sure that they are ours."""
+    here = Path(__file__).resolve().parent.parent.parent
+    for name in ("adapters", "models"):
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+        if origin != here:
+            found = f"found in {origin}" if origin else "not found"
+            raise ConfigError(
+                f"the package {name!r} that belongs to botdaemon should lie in {here} and was "
+                f"{found}: another distribution has taken its name; install botdaemon into a "
+                "virtual environment of its own"
+            )
