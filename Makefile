@@ -43,8 +43,8 @@ bench: .venv/.run ## measure; prints a table and writes benchmarks/out/NAME.json
 campaign: .venv/.dev ## repeat the tests of the promises ROUNDS times, with new random texts
 	@for round in $$(seq $(ROUNDS)); do \
 		echo "round $$round of $(ROUNDS)"; \
-		$(BIN)/python -m pytest -q -x tests/test_promises.py tests/test_kill.py tests/test_render.py \
-			|| exit 1; \
+		CHAOS_KILLS=25 $(BIN)/python -m pytest -q -x tests/test_promises.py tests/test_kill.py \
+			tests/test_chaos.py tests/test_render.py || exit 1; \
 	done
 
 clean: ## remove what make and the tools made; data stays
