@@ -15,14 +15,14 @@ from house import Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter
 
 from botdaemon.bots.text import TextBot
-from botdaemon.types import Kind, Sampling
+from botdaemon.types import Address, Identity, Kind, Message, Posted, Sampling
 from models.process import ModelProcess, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from botdaemon.types import Address, ModelCard, Piece, TextRequest
+    from botdaemon.types import ModelCard, Piece, TextRequest
 
 
 @asynccontextmanager
@@ -46,6 +46,32 @@ async def test_a_message_delivered_twice_is_answered_once(tmp_path: Path) -> Non
         assert [shown.text for shown in platform.answers_to(first)] == ["you said: hello"]
         assert [first, first, last] == platform.confirmed
         assert adapter.delivered[0] == adapter.delivered[1]
+
+
+async def test_a_message_is_answered_though_its_delivery_is_cancelled_while_it_is_recorded(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path, SayingBot()) as (platform, _, house):
+        event = Posted(
+            key="x1",
+            direct=True,
+            message=Message(
+                address=Address("chat", "general"),
+                author=Identity(adapter="chat", account="ada", name="ada"),
+                text="hello",
+                platform_id="x1",
+                sent_at=1.0,
+            ),
+        )
+        delivery = asyncio.create_task(house.dispatcher.deliver(event))
+        await asyncio.sleep(0)  # it has begun
+        delivery.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await delivery
+        await house.dispatcher.deliver(event)  # the platform delivers it again
+        await platform.until(lambda: bool(platform.answers_to("x1")))
+
+        assert 1 == len(platform.answers_to("x1"))
 
 
 async def test_turns_of_a_thread_never_overlap(tmp_path: Path) -> None:

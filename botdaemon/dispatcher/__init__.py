@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -31,10 +32,10 @@ from botdaemon.types import (
     Posted,
     Pressed,
     Reacted,
+    Recorded,
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from botdaemon.ports import Bot, Traits
@@ -120,7 +121,7 @@ class Dispatcher:
             unknown = str(error)
         if typed or unknown:
             event = replace(event, message=replace(said, kind=Kind.COMMAND))
-        recorded = await self._store.record_posted(event, self._house.route, self._relay)
+        recorded = await self._recorded(event)
         if recorded.duplicate:
             return recorded.message
         self._post.post(recorded.relayed)
@@ -139,6 +140,28 @@ class Dispatcher:
         for obligation in recorded.obligations:
             await self.turns.accept(obligation)
         return recorded.message
+
+    async def _recorded(self, event: Posted) -> Recorded:
+        recording = asyncio.ensure_future(
+            self._store.record_posted(event, self._house.route, self._relay)
+        )
+        try:
+            return await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            # The adapter lost its connection meanwhile. The transaction happens all the same, and
+            # when the platform delivers the message again, it is a duplicate that obliges nobody:
+            # so its turns are taken on now.
+            recording.add_done_callback(self._take_on)
+            raise
+
+    def _take_on(self, recording: asyncio.Future[Recorded]) -> None:
+        if recording.cancelled() or recording.exception() is not None:
+            return
+        recorded = recording.result()
+        self._post.post(recorded.relayed)
+        for obligation in recorded.obligations:
+            if not obligation.joined:
+                self.turns.take(obligation)
 
     def _relay(self, said: Message, others: Sequence[Address]) -> Sequence[Letter]:
         return relay(said, others, self._house.couriers)
