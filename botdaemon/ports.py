@@ -45,8 +45,6 @@ class Traits:
     #: longest text of one message after rendering, in `text_unit`s
     text_limit: int
     text_unit: Literal["characters", "utf-16"] = "characters"
-    #: bytes
-    file_limit: int = 8 * 2**20
     #: messages of one reply before the rest becomes a file
     parts_limit: int = 8
     #: throttle of live drafts for each message; 0: this platform shows no drafts

@@ -20,11 +20,6 @@ def stopping(status: str) -> None:
     _notify(f"STOPPING=1\nSTATUS={_line(status)}")
 
 
-def status(status: str) -> None:
-    """What `systemctl status` shows."""
-    _notify(f"STATUS={_line(status)}")
-
-
 def _line(text: str) -> str:
     return " ".join(text.split())
 

@@ -262,9 +262,6 @@ class Turn:
     room: str = ""
     title: str = ""
     direct: bool = False
-    #: how often a model process died under this turn
-    deaths: int = 0
-    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

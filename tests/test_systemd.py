@@ -36,13 +36,11 @@ def manager(
 
 
 def test_systemd_is_told_how_the_daemon_is_doing(manager: socket.socket) -> None:
-    systemd.ready("answering")
-    systemd.status("3 turns\nMAINPID=1")
+    systemd.ready("answering\nMAINPID=1")
     systemd.stopping("finishing answers")
 
-    assert [manager.recv(1000).decode() for _ in range(3)] == [
-        "READY=1\nSTATUS=answering",
-        "STATUS=3 turns MAINPID=1",
+    assert [manager.recv(1000).decode() for _ in range(2)] == [
+        "READY=1\nSTATUS=answering MAINPID=1",
         "STOPPING=1\nSTATUS=finishing answers",
     ]
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdaemon.commands import COMMANDS
-from botdaemon.types import Address, Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from botdaemon.dispatcher.turns import Turns
     from botdaemon.store import Store
-
-Serving = Callable[[Address], Awaitable[tuple[str, ...]]]
+    from botdaemon.types import Address, Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
     not be ended before: the disk was full.
     """
     row = db.execute(
-        """SELECT t.thread, t.bot, t.why, t.direct, t.deaths, t.created_at, h.title, r.name,
+        """SELECT t.thread, t.bot, t.why, t.direct, h.title, r.name,
         i.adapter, i.account, i.name, i.is_bot, i.person
         FROM turns t JOIN threads h ON h.id = t.thread LEFT JOIN rooms r ON r.id = h.room
         LEFT JOIN identities i ON i.id = t.asked_by
@@ -74,14 +74,12 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
         bot=row[1],
         why=Why(row[2]),
         direct=bool(row[3]),
-        deaths=row[4],
-        created_at=row[5],
-        title=row[6],
-        room=row[7] or "",
+        title=row[4],
+        room=row[5] or "",
         asked_by=None
-        if row[8] is None
+        if row[6] is None
         else Identity(
-            adapter=row[8], account=row[9], name=row[10], is_bot=bool(row[11]), person=row[12]
+            adapter=row[6], account=row[7], name=row[8], is_bot=bool(row[9]), person=row[10]
         ),
         history=(*reversed(earlier), *fresh),
         fresh=len(fresh),
