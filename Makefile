@@ -58,7 +58,7 @@ clean: ## remove what make and the tools made; data stays
 .venv/.run: $(BIN)/pip pyproject.toml constraints.txt
 	@echo "Setting up what botdaemon needs to run (a few minutes, once) ..."
 	@$(INSTALL) hatchling editables
-	@$(INSTALL) --no-build-isolation --editable '.[text]'
+	@$(INSTALL) --no-build-isolation --editable '.[all]'
 	@touch $@
 
 .venv/.dev: $(BIN)/pip pyproject.toml constraints.txt

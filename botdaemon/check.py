@@ -10,18 +10,20 @@ import socket
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdaemon.config import (
     CannedBotConfig,
+    ChatConfig,
     ModelConfig,
+    SlackConfig,
     TransformersConfig,
     WebConfig,
     read_token,
 )
 from botdaemon.errors import BotdaemonError, ConfigError
+from botdaemon.types import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,27 +57,6 @@ Lines = Callable[[Path], int]
 """How many lines a canned bot's file has. Raises `ConfigError` when it cannot be used."""
 
 
-class Verdict(StrEnum):
-    """What a finding means for the start of the daemon."""
-
-    OK = "ok"
-    NOTE = "note"
-    """It starts, but somebody should look at this."""
-    PROBLEM = "problem"
-    """It would not start, or not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    verdict: Verdict
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.verdict:<8} {self.text}"
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything that was looked at."""
@@ -106,6 +87,8 @@ def _findings(config: Config, inspect: Inspect, weigh: Weigh, lines: Lines) -> I
     for name, adapter in config.adapters.items():
         if isinstance(adapter, WebConfig):
             yield from _web(config, name, adapter)
+        elif isinstance(adapter, ChatConfig):
+            yield from _chat(config, name, adapter)
     usable = set()
     for name, model in config.models.items():
         try:
@@ -152,15 +135,7 @@ def _exists(path: Path) -> bool:
 def _web(config: Config, name: str, web: WebConfig) -> Iterator[Finding]:
     where = ("adapters", name)
     if web.has_token:
-        try:
-            read_token(config, name)
-        except ConfigError as error:
-            yield Finding(Verdict.PROBLEM, str(error))
-        else:
-            yield _ok(f"adapters.{name}: the token can be read")
-        if web.token_file and _is_open(web.token_file):
-            advice = f"every user can read it; better: chmod 600 {web.token_file}"
-            yield Finding(Verdict.NOTE, config.problem((*where, "token_file"), advice))
+        yield from _token(config, name, "token")
     address = f"{web.host} port {web.port}"
     try:
         _try_to_listen(web.host, web.port)
@@ -176,6 +151,31 @@ def _web(config: Config, name: str, web: WebConfig) -> Iterator[Finding]:
             yield _problem(config, (*where, key), problem)
     else:
         yield _ok(f"adapters.{name}: {address} is free")
+
+
+def _chat(config: Config, name: str, chat: ChatConfig) -> Iterator[Finding]:
+    yield from _token(config, name, "token")
+    if isinstance(chat, SlackConfig):
+        yield from _token(config, name, "app_token")
+    if chat.access.direct == "pairing" and not chat.access.admins:
+        advice = (
+            "nobody can let in who writes directly: name an admin in admins, by the id that "
+            '/whoami shows, or set direct = "open" or "closed"'
+        )
+        yield Finding(Verdict.NOTE, config.problem(("adapters", name, "access"), advice))
+
+
+def _token(config: Config, name: str, which: str) -> Iterator[Finding]:
+    try:
+        read_token(config, name, which)
+    except ConfigError as error:
+        yield Finding(Verdict.PROBLEM, str(error))
+    else:
+        yield _ok(f"adapters.{name}: the {which.replace('_', ' ')} can be read")
+    file = getattr(config.adapters[name], f"{which}_file", None)
+    if file and _is_open(file):
+        advice = f"every user can read it; better: chmod 600 {file}"
+        yield Finding(Verdict.NOTE, config.problem(("adapters", name, f"{which}_file"), advice))
 
 
 def _is_open(path: Path) -> bool:

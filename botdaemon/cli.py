@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 import botdaemon
-from botdaemon.config import CannedBotConfig, Config, TextBotConfig, load
+from botdaemon.config import CannedBotConfig, ChatConfig, Config, TextBotConfig, load
 from botdaemon.errors import BotdaemonError, ConfigError
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def run(path: Path | None) -> None:
 
 @main.command()
 @_with_config
-def check(path: Path | None) -> None:
+@click.option("--online", is_flag=True, help="Log in to the platforms, too, and look around there.")
+def check(path: Path | None, online: bool) -> None:
     """Say whether the configuration works, without starting anything."""
     from botdaemon import app
     from botdaemon.bots.canned import read_lines
@@ -137,7 +138,39 @@ def check(path: Path | None) -> None:
     )
     for finding in report.findings:
         click.echo(str(finding))
+    if online:
+        _run(_look_around(config, report.exit_code))
     sys.exit(report.exit_code)
+
+
+async def _look_around(config: Config, code: int) -> int:
+    from botdaemon import app, logs
+    from botdaemon.types import Verdict
+
+    logs.configure("error")
+    async for finding in app.probe(config):
+        click.echo(str(finding))
+        if finding.verdict is Verdict.PROBLEM:
+            code = ConfigError.exit_code
+    return code
+
+
+@main.command()
+@_with_config
+@click.argument("platform", type=click.Choice(["discord", "slack", "telegram"]))
+def setup(path: Path | None, platform: str) -> None:
+    """Say how to connect a PLATFORM: what to do there, and what to write into the configuration."""
+    from botdaemon import app
+
+    tables = [
+        table
+        for table in _loaded(path).adapters.values()
+        if isinstance(table, ChatConfig) and table.kind == platform
+    ]
+    try:
+        click.echo(app.setup_guide(platform, tables[0] if tables else None))
+    except ConfigError as error:
+        _fail(error)
 
 
 @main.command()

@@ -5,30 +5,23 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 
 from botdaemon.errors import Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A command as platforms announce it."""
-
-    name: str
-    help: str
-
+from botdaemon.types import CommandSpec
 
 COMMANDS = (
-    Spec("help", "what can be done here"),
-    Spec("new", "begin a new conversation; the old one stays readable"),
-    Spec("stop", "stop the answer under way"),
-    Spec("retry", "take the last answer back and ask for another"),
-    Spec("undo", "take the last exchange out of the conversation"),
-    Spec("status", "what is running, what waits"),
-    Spec("bots", "who answers here"),
-    Spec("whoami", "who you are to this daemon"),
+    CommandSpec("help", "what can be done here"),
+    CommandSpec("new", "begin a new conversation; the old one stays readable"),
+    CommandSpec("stop", "stop the answer under way"),
+    CommandSpec("retry", "take the last answer back and ask for another"),
+    CommandSpec("undo", "take the last exchange out of the conversation"),
+    CommandSpec("status", "what is running, what waits"),
+    CommandSpec("bots", "who answers here"),
+    CommandSpec("whoami", "who you are to this daemon"),
+    CommandSpec("pair", "let in the person who was given this code", argument="CODE", admin=True),
 )
 _NAMES = {spec.name: spec.name for spec in COMMANDS} | {"start": "help", "reset": "new"}
+_OPEN = [name for name in _NAMES if not any(s.admin for s in COMMANDS if s.name == name)]
 
 # "/retry", "/retry@some_bot" (Telegram), "!retry" (Slack threads know no slash commands), each
 # possibly after a mention: "@bot /retry".
@@ -51,6 +44,11 @@ def parse(text: str) -> tuple[str, str] | None:
         return name, (argument or "").strip()
     if mark == "!" or argument:  # "!important", "/me waves": somebody's own words
         return None
-    close = difflib.get_close_matches(word.lower(), _NAMES, 1)
+    raise unknown(word)
+
+
+def unknown(word: str) -> Refused:
+    """What to say of a command that does not exist."""
+    close = [name for name in difflib.get_close_matches(word.lower(), _OPEN, 1) if name != word]
     hint = f"did you mean /{close[0]}?" if close else "/help lists what there is"
-    raise Refused(f"There is no command /{word}; {hint}")
+    return Refused(f"There is no command /{word}; {hint}")

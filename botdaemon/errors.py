@@ -6,10 +6,11 @@ BotdaemonError
 │   ├── StoreLocked      another process has the data directory; use that one or another directory
 │   ├── StoreUnusable    a person must look at the database; it was left as it is
 │   └── StoreFull        not recorded: do not confirm, try again when there is space
-├── AdapterDown          connect again after a pause
+├── AdapterDown          connect again after a pause; for a letter: nobody knows whether it arrived
 ├── AdapterRefused       leave the adapter alone and tell the operator
 ├── TryLater             the letter was not sent; send it again after a pause
 ├── Undeliverable        the letter can never be sent; keep it as dead
+│   └── Gone             the message to edit is not there any more; send it as a new one
 ├── EngineFailed         this request failed; the engine lives, do not repeat it unchanged
 ├── EngineDied           the engine's process ended; the request may be repeated
 ├── ModelUnusable        the model cannot be loaded until the operator mends what the message says
@@ -80,6 +81,10 @@ class TryLater(BotdaemonError):
 
 class Undeliverable(BotdaemonError):
     """It can never be sent."""
+
+
+class Gone(Undeliverable):
+    """The message that was to be edited is not there any more."""
 
 
 class EngineFailed(BotdaemonError):

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from botdaemon import render
-from botdaemon.errors import StoreError, TryLater, Undeliverable
+from botdaemon.errors import AdapterDown, Gone, StoreError, TryLater, Undeliverable
 from botdaemon.ports import Adapter, Courier
-from botdaemon.types import Address, Control, Letter, Obligation
+from botdaemon.types import Address, Control, Letter, Obligation, Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 AT_ONCE = 32
 #: seconds; the first pause after a failure, doubling up to the longest
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+#: attempts after which a letter is given up on which an adapter fails by a fault of its own
+MOST_FAULTS = 10
+#: what a text is edited into where nothing can be looked up (`Traits.placeholders`)
+PLACEHOLDER = Part(text="\u2026", plain="\u2026")
 
 
 def pause(attempts: int) -> float:
@@ -60,6 +64,7 @@ class Outbox:
         #: network calls under way
         self.slots = asyncio.Semaphore(AT_ONCE)
         self._next_at = 0.0
+        self._channel_next: dict[str, float] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -83,12 +88,20 @@ class Outbox:
             self._locks[address] = lock = asyncio.Lock()
         return lock
 
-    async def pace(self) -> None:
-        """Wait as the adapter's traits ask between two letters."""
-        if rate := self.courier.traits.letters_per_second:
-            now = self._clock()
-            self._next_at = max(self._next_at, now) + 1.0 / rate
-            await asyncio.sleep(self._next_at - 1.0 / rate - now)
+    async def pace(self, channel: str) -> None:
+        """Wait as the adapter's traits ask between two letters, of all and of a channel."""
+        traits, now = self.courier.traits, self._clock()
+        at = now
+        if rate := traits.letters_per_second:
+            at = max(self._next_at, now)
+            self._next_at = at + 1.0 / rate
+        if pause := traits.channel_pause:
+            if len(self._channel_next) > 1000:
+                self._channel_next = {c: t for c, t in self._channel_next.items() if t > now}
+            at = max(at, self._channel_next.get(channel, 0.0))
+            self._channel_next[channel] = at + pause
+        if at > now:
+            await asyncio.sleep(at - now)
 
     async def _lane(self, address: Address) -> None:
         settled: tuple[int, str] | None = None
@@ -96,7 +109,9 @@ class Outbox:
             self._lanes[address] = False
             async with self.place(address), self.slots:
                 try:
-                    claimed = await self._store.claim_letter(address, settled)
+                    claimed = await self._store.claim_letter(
+                        address, settled, settles_after=self.courier.traits.settles_after
+                    )
                     settled = None
                     if isinstance(claimed, tuple):
                         settled = await self._deliver(*claimed)
@@ -125,7 +140,7 @@ class Outbox:
     async def _deliver(self, letter: Letter, uncertain: bool) -> tuple[int, str] | None:
         """One attempt; what to settle if it arrived."""
         try:
-            await self.pace()
+            await self.pace(letter.address.channel)
             return letter.id, await self._hand_over(letter, uncertain)
         except TryLater as error:
             after = error.after if error.after is not None else pause(letter.attempts + 1)
@@ -139,19 +154,36 @@ class Outbox:
                 extra={"event": "letter_dead", "adapter": letter.address.adapter},
             )
             await self._store.bury(letter.id, str(error))
-        except Exception as error:
+        except (AdapterDown, OSError) as error:
             # Nobody knows whether it arrived: it stays *sending* and is verified first.
             await self._postpone(letter, pause(letter.attempts + 1), error, sent=True)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("letter %d met a fault of its adapter", letter.id)
+            if letter.attempts < MOST_FAULTS:
+                await self._postpone(letter, pause(letter.attempts + 1), error, sent=True)
+            else:  # what comes after it must not wait for ever
+                await self._store.bury(letter.id, repr(error))
         return None
 
     async def _hand_over(self, letter: Letter, uncertain: bool) -> str:
         if letter.remote:
-            await self.courier.edit(letter)
-            return letter.remote
+            try:
+                await self.courier.edit(letter)
+            except Gone:  # somebody deleted the live draft
+                letter = replace(letter, remote="")
+            else:
+                return letter.remote
         if uncertain and (found := await self.courier.find(letter)) is not None:
             if self.courier.traits.edits_per_second:  # it may have been a draft of this letter
                 await self.courier.edit(replace(letter, remote=found))
             return found
+        if self.courier.traits.placeholders and letter.part.file is None:
+            remote = await self.courier.send(replace(letter, part=PLACEHOLDER, controls=()))
+            await self._store.placed(letter.id, remote)
+            await self.courier.edit(replace(letter, remote=remote))
+            return remote
         return await self.courier.send(letter)
 
     async def _postpone(
@@ -331,9 +363,12 @@ class Sketch:
             if not remote and uncertain:
                 remote = await outbox.courier.find(letter) or ""
             if not remote:
-                await outbox.pace()
-                self._news.clear()
-                remote = await outbox.courier.send(self._drawn(letter))
+                await outbox.pace(self._address.channel)
+                if outbox.courier.traits.placeholders:
+                    remote = await outbox.courier.send(replace(letter, part=PLACEHOLDER))
+                else:
+                    self._news.clear()
+                    remote = await outbox.courier.send(self._drawn(letter))
             await self._store.draft_sent(letter.id, remote)
             return replace(letter, remote=remote)
 
@@ -353,5 +388,6 @@ class Sketch:
                 async with self._outbox.place(self._address), self._outbox.slots:
                     if self._closed:
                         return
+                    await self._outbox.pace(self._address.channel)
                     await self._adapter.edit(self._drawn(letter))
             await asyncio.sleep(self._interval)

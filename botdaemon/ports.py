@@ -1,17 +1,19 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
-`Adapter` and `Archive` are what a platform sees and is seen as, `Bot` is what the dispatcher calls,
-`TextEngine` is what a bot calls. All of them are structural: nothing inherits from them.
+`Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
+`Bot` is what the dispatcher calls, `TextEngine` is what a bot calls. All of them are structural:
+nothing inherits from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from botdaemon.types import (
     Address,
+    CommandSpec,
     Draft,
     Event,
     File,
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 
 Deliver = Callable[[Event], Awaitable[int]]
 """Hand an event to the dispatcher. Returns when it is safe on disk: only then may an adapter
-confirm to its platform. The result is the id of the message it is about, 0 where there is none.
-Raises `StoreFull` (do not confirm) or `Refused` (say why to the person)."""
+confirm to its platform. The result is the id of the message it is about, 0 where there is none; for
+a `Command` that of the daemon's words, 0 when it has nothing to say.
+Raises `StoreFull` (do not confirm) and, to a mirror only, `Refused` (say why to the person)."""
 
 Dialect = Literal["commonmark", "plain", "discord", "mrkdwn", "telegram"]
 
@@ -51,7 +54,16 @@ class Traits:
     edits_per_second: float = 0.0
     #: pacing of all letters of the adapter together; 0: as fast as it takes them
     letters_per_second: float = 0.0
+    #: seconds between two letters or edits in one channel
+    channel_pause: float = 0.0
+    #: longest file, in bytes; 0: it takes none
+    file_limit: int = 0
     buttons: bool = False
+    #: nothing can be looked up there: a text is sent as an empty message first, and edited into
+    #: it once its id is on disk, so that it can appear twice only as "..."
+    placeholders: bool = False
+    #: seconds after which an attempt without an answer has arrived or never will
+    settles_after: float = 0.0
 
 
 class Adapter(Protocol):
@@ -75,7 +87,7 @@ class Adapter(Protocol):
     async def edit(self, letter: Letter) -> None:
         """Make the message `letter.remote` say `letter.part`; doing so twice changes nothing.
         On a mirror this shows a live draft, and `remote` names the draft.
-        Raises like `Courier.send`."""
+        Raises like `Courier.send`, and `Gone` when that message is not there any more."""
 
 
 @runtime_checkable
@@ -84,8 +96,8 @@ class Courier(Adapter, Protocol):
 
     async def send(self, letter: Letter) -> str:
         """Send and return the platform's message id. `TryLater` means it certainly was not sent,
-        `Undeliverable` that it never can be; after any other error nobody knows, and `find` is
-        asked before it is sent again."""
+        `Undeliverable` that it never can be, `AdapterDown` that nobody knows: then `find` is
+        asked before it is sent again. So it is after any other error, but not for ever."""
 
     async def find(self, letter: Letter) -> str | None:
         """The platform's id of this letter if an earlier attempt arrived, else None."""
@@ -134,6 +146,47 @@ class Archive(Protocol):
 
     async def describe(self, sha256: str) -> File | None:
         """What is known of a kept file."""
+
+
+class Shelf(Protocol):
+    """What the store keeps for a courier besides what is said."""
+
+    async def keep(self, content: bytes, name: str, media_type: str) -> File:
+        """Keep a file; it is noted with the message that carries it."""
+
+    def file(self, sha256: str) -> Path:
+        """Where a kept file lies."""
+
+    async def known(self, address: Address) -> bool:
+        """Whether anything said at this address is recorded."""
+
+    async def active(self, adapter: str, since: float) -> list[Address]:
+        """Addresses with a topic, of which something was said after that time."""
+
+    async def cursors(self, adapter: str) -> dict[tuple[str, str], str]:
+        """How far the adapter has read: (channel, topic) -> platform id."""
+
+    async def move_cursor(self, address: Address, last: str) -> None:
+        """Everything at the address up to the platform id `last` is recorded."""
+
+    async def quarantine(self, adapter: str, raw: str, error: str) -> None:
+        """Put away an event that cannot be read, for a person to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a courier of a chat platform is told of the house."""
+
+    shelf: Shelf
+    #: the bots its account speaks for, the default first, each with a line about it
+    bots: Mapping[str, str]
+    #: addresses of the bots' pictures, where they have one
+    pictures: Mapping[str, str]
+    commands: tuple[CommandSpec, ...]
+    #: channels of it that are part of a room: their conversation goes on in the channel itself
+    shared: frozenset[str] = frozenset()
+    #: longest file that is taken in, in bytes
+    file_limit: int = 20_000_000
 
 
 class Bot(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botdaemon.types import Call, Here, Posted, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 #: what may come before a name at the beginning of a message
 _HAIL = r"(?:(?:hey|hi|hello|ok|okay|yo|dear|so|and)\W+)?"
@@ -33,16 +33,22 @@ class Triggers:
 
 class Router:
     """Decides by triggers; `serving` names the bots that each adapter's account speaks for, the
-    default first."""
+    default first, which answers everything in the adapter's `free` channels. Bots are no longer
+    answered after `bots_in_a_row` messages of bots."""
 
     def __init__(
         self,
         triggers: Iterable[Triggers],
         serving: Mapping[str, Sequence[str]],
         chance: Callable[[], float] = random.random,
+        *,
+        free: Mapping[str, Collection[str]] | None = None,
+        bots_in_a_row: int = 3,
     ) -> None:
         self._triggers = {trigger.bot: trigger for trigger in triggers}
         self._serving = serving
+        self._free = free or {}
+        self._bots_in_a_row = bots_in_a_row
         self._chance = chance
         self._mention: dict[str, re.Pattern[str]] = {}
         self._vocative: dict[str, re.Pattern[str]] = {}
@@ -57,11 +63,16 @@ class Router:
     def __call__(self, event: Posted, here: Here) -> list[Call]:
         """The calls for a message, in the order in which the bots should speak."""
         said = event.message
-        if said.author is None or said.author.is_bot:
+        if said.author is None:
+            return []
+        if said.author.is_bot and here.bots_in_a_row > self._bots_in_a_row:
             return []
         bots = self._bots_at(said.address.adapter, here)
         if not bots:
             return []
+        host = here.host
+        if here.bots is None and said.address.channel in self._free.get(said.address.adapter, ()):
+            host = bots[0]
         if here.replied_to in bots:
             return [Call(here.replied_to, Why.REPLY)]
         if named := self._named(said.text, bots):
@@ -69,11 +80,11 @@ class Router:
         if event.direct:
             return [Call(bots[0], Why.DIRECT)]
         if event.mentioned:
-            return [Call(here.host if here.host in bots else bots[0], Why.MENTION)]
+            return [Call(host if host in bots else bots[0], Why.MENTION)]
         if event.to_others:
             return []
-        if here.host in bots:
-            return [Call(here.host, Why.ROOM)]
+        if host in bots:
+            return [Call(host, Why.ROOM)]
         for bot in here.joined:
             if bot in bots and self._triggers[bot].follow_up:
                 return [Call(bot, Why.FOLLOW_UP)]

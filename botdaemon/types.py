@@ -100,6 +100,13 @@ class Posted:
     mentioned: bool = False
     #: the text opens by mentioning somebody who is no bot of ours
     to_others: bool = False
+    #: the server (guild, workspace) it was said in, and the author's roles there
+    server: str = ""
+    roles: tuple[str, ...] = ()
+    #: said while the daemon was away: not answered when it is too old
+    missed: bool = False
+    #: said before anybody listened here: part of the conversation, never answered
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +141,8 @@ class Reacted:
     emoji: str
     added: bool
     at: float
+    server: str = ""
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,20 @@ class Command:
     argument: str
     at: float
     direct: bool = False
+    server: str = ""
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command as platforms announce it."""
+
+    name: str
+    help: str
+    #: what its argument is called, in capitals; empty for none
+    argument: str = ""
+    #: for admins only; to everybody else it does not exist
+    admin: bool = False
 
 
 class Control(StrEnum):
@@ -169,6 +192,9 @@ class Pressed:
     at: float
     #: the message that carries the button; empty for one that belongs to the thread
     platform_id: str = ""
+    direct: bool = False
+    server: str = ""
+    roles: tuple[str, ...] = ()
 
 
 Event = Posted | Edited | Deleted | Reacted | Command | Pressed
@@ -189,6 +215,8 @@ class Here:
     replied_to: str = ""
     #: bots that have spoken in this side thread; empty in a main thread
     joined: tuple[str, ...] = ()
+    #: how many messages of bots, this one included, no person has spoken between
+    bots_in_a_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +340,8 @@ class Letter:
     remote: str = ""
     attempts: int = 0
     created_at: float = 0.0
+    #: when it was last tried, 0 for never
+    tried_at: float = 0.0
     controls: tuple[Control, ...] = ()
     #: the account on the address's adapter that alone should see it; empty for everybody
     only_for: str = ""
@@ -348,6 +378,30 @@ class Thread:
     count: int = 0
     #: the one that a message without a thread goes to
     main: bool = False
+
+
+# --- looking at a set-up ---------------------------------------------------------------------
+
+
+class Verdict(StrEnum):
+    """What a finding means for the start of the daemon."""
+
+    OK = "ok"
+    NOTE = "note"
+    """It starts, but somebody should look at this."""
+    PROBLEM = "problem"
+    """It would not start, or not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    verdict: Verdict
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict:<8} {self.text}"
 
 
 # --- engines ---------------------------------------------------------------------------------

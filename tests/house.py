@@ -8,9 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botdaemon.access import Access
+from botdaemon.commands import COMMANDS
 from botdaemon.dispatcher import Dispatcher, House, Limits
+from botdaemon.errors import AdapterDown
 from botdaemon.outbox import Outboxes
-from botdaemon.ports import Adapter, Bot, Courier
+from botdaemon.ports import Adapter, Bot, Courier, Deliver, Surroundings
 from botdaemon.routes import Router, Triggers
 from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
@@ -19,6 +22,8 @@ from botdaemon.types import Address, Draft, Room, Turn
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
+
+    from botdaemon.config import AccessConfig
 
 
 class SayingBot:
@@ -43,6 +48,44 @@ class SayingBot:
             yield Draft(text=text, final=True)
 
 
+_GENEROUS = {
+    "merge": 0.0,
+    "turns_at_once": 100,
+    "queue_per_person": 1000,
+    "per_person": 10_000,
+    "per_channel": 10_000,
+    "per_server": 10_000,
+}
+
+
+def surroundings(store: Any, *bots: str, **more: Any) -> Surroundings:
+    """What an adapter of a chat platform is told, for these bots."""
+    return Surroundings(
+        **{
+            "shelf": store,
+            "bots": dict.fromkeys(bots or ("bot",), "a bot"),
+            "pictures": {},
+            "commands": COMMANDS,
+            **more,
+        }
+    )
+
+
+async def _run(adapter: Adapter, deliver: Deliver) -> None:
+    await adapter.run(deliver)
+
+
+async def kept_connected(adapter: Adapter, deliver: Deliver) -> None:
+    """What the daemon does about an adapter that is down, without its pauses."""
+    while True:
+        try:
+            await adapter.run(deliver)
+        except AdapterDown:
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
 @dataclass
 class Home:
     store: Store
@@ -61,15 +104,21 @@ async def home(
     mirrors: Sequence[str] = (),
     thinkers: Sequence[str] | None = None,
     around: Callable[[Any], Any] = lambda part: part,
+    connect: Callable[[Store], Sequence[Adapter]] = lambda store: (),
+    access: Mapping[str, AccessConfig] | None = None,
+    free: Mapping[str, frozenset[str]] | None = None,
+    stale: float = 3600.0,
+    keep: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Home]:
-    """`around` may wrap the store and the adapters."""
+    """`around` may wrap the store and the adapters; `connect` makes adapters that need the store;
+    with `keep` an adapter that is down is connected again, as the daemon does."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_store(directory))
         await opened.settle_rooms(rooms or {}, channels or {}, mirrors=mirrors, bots=list(bots))
         store = around(opened)
         lives = await stack.enter_async_context(background())
-        connected = {adapter.name: around(adapter) for adapter in adapters}
+        connected = {adapter.name: around(adapter) for adapter in (*adapters, *connect(store))}
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
         serving = dict.fromkeys([*connected, *mirrors, "test"], tuple(bots))
         dispatcher = Dispatcher(
@@ -85,8 +134,13 @@ async def home(
                     if isinstance(adapter, Courier)
                 },
                 serving=serving,
-                route=Router([Triggers(bot=bot, names=(bot,)) for bot in bots], serving),
-                limits=Limits(**{"merge": 0.0, "turns_at_once": 100, **limits}),
+                route=Router(
+                    [Triggers(bot=bot, names=(bot,)) for bot in bots], serving, free=free
+                ),
+                limits=Limits(**{**_GENEROUS, **limits}),
+                access=Access(access or {}),
+                ours=free or {},
+                stale=stale,
             ),
             outboxes,
             await stack.enter_async_context(background()),
@@ -94,5 +148,6 @@ async def home(
         await outboxes.resume()
         await dispatcher.recover()
         for adapter in connected.values():
-            lives.create_task(adapter.run(dispatcher.deliver))
+            run = kept_connected if keep else _run
+            lives.create_task(run(adapter, dispatcher.deliver), name=f"adapter {adapter.name}")
         yield Home(opened, dispatcher, outboxes)

@@ -152,7 +152,7 @@ class PlatformAdapter:
     def __init__(self, name: str, port: int, **traits: Any) -> None:
         self._name = name
         self._port = port
-        self._traits = Traits(**{"dialect": "plain", "text_limit": 2000, **traits})
+        self._traits = Traits(**{"dialect": "plain", "text_limit": 2000, "file_limit": 10**9, **traits})
         self._writer: asyncio.StreamWriter | None = None
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count()

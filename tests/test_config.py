@@ -221,8 +221,8 @@ turns_at_once = 0
         ),
         ("[bots.ada]\nkind = 5", 'config.toml:2: bots.ada.kind: unknown kind "5"; known kinds: '),
         (
-            '[adapters.x]\nkind = "discord"',
-            'config.toml:2: adapters.x.kind: unknown kind "discord"; known kinds: "web" and "ter',
+            '[adapters.x]\nkind = "irc"',
+            'config.toml:2: adapters.x.kind: unknown kind "irc"; known kinds: "web", "terminal", ',
         ),
         (
             '[adapters.x]\nkind = "terminal"\nbot = "eve"',
@@ -505,9 +505,9 @@ def documented_keys() -> set[tuple[str, str, str]]:
         prose = before.startswith("# ") and not _KEY.fullmatch(before)
         if header := _HEADER.fullmatch(line):
             section, _, rest = header["path"].partition(".")
-            if rest.endswith(".sampling"):
-                found |= {(section, kind, "sampling")} if prose else set()
-                section, kind = "sampling", ""
+            if (inner := rest.rpartition(".")[2]) in _INNER:
+                found |= {(section, kind, inner), (section, "", inner)} if prose else set()
+                section, kind = inner, ""
         elif key := _KEY.fullmatch(line):
             if key["key"] == "kind":
                 kind = key["value"].strip('"')
@@ -517,13 +517,18 @@ def documented_keys() -> set[tuple[str, str, str]]:
     return found
 
 
+#: tables within tables, which stand for themselves wherever they are
+_INNER = ("sampling", "access")
+
+
 def tables(section: str, annotation: Any) -> Iterator[tuple[str, str, type[BaseModel]]]:
     """Every table the file can have, as (section, kind, model)."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         kind = annotation.model_fields.get("kind")
         yield section, get_args(kind.annotation)[0] if kind else "", annotation
         for name, field in annotation.model_fields.items():
-            yield from tables("sampling" if name == "sampling" else section, field.annotation)
+            inner = name if name in _INNER else section
+            yield from tables(inner, field.annotation)
     for argument in get_args(annotation):
         yield from tables(section, argument)
 
@@ -549,16 +554,24 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         for line in EXAMPLE.read_text().splitlines()
     ]
     path, hub = ('path = "models',), ("hub =", "revision =")
-    file, variable, credential = "token_file =", "token_env =", "token_credential ="
+    ways = ("file", "env", "credential")
     # A directory or a hub id, and one of three ways to name a token.
-    for left_out in (
-        (*path, variable, credential),
-        (*hub, file, credential),
-        (*hub, file, variable),
-    ):
-        kept = (line for line in lines if not line.startswith(left_out))
+    for way, source in zip(ways, (path, hub, hub), strict=True):
+        others = tuple(f"token_{other} =" for other in ways if other != way)
+        left_out = {
+            "adapters.web": others,
+            "adapters.slack": tuple(f"app_{other}" for other in others),
+            "models.starter": source,
+        }
+        kept, table = [], ""
+        for line in lines:
+            if header := _HEADER.fullmatch(line):
+                table = header["path"]
+            if not line.startswith(left_out.get(table, "\0")):
+                kept.append(line)
         config = parse("\n".join(kept), EXAMPLE)
-        assert {adapter.kind for adapter in config.adapters.values()} == {"terminal", "web"}
+        kinds = {"terminal", "web", "discord", "slack", "telegram"}
+        assert {adapter.kind for adapter in config.adapters.values()} == kinds
         assert {model.kind for model in config.models.values()} == {"echo", "transformers"}
 
 

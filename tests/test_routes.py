@@ -147,10 +147,25 @@ def test_chance_is_asked_only_when_nobody_was_called() -> None:
     assert called(said("hello", direct=True), NOWHERE, lucky) == [("ada", Why.DIRECT)]
 
 
-def test_other_bots_are_not_answered_however_they_call() -> None:
-    assert called(said("@ada hello", is_bot=True), HOSTED) == []
-    assert called(said("@ada hello", is_bot=True, direct=True), HOSTED) == []
-    assert called(said("@ada hello", is_bot=True, mentioned=True), HOSTED) == []
+def test_another_bot_is_answered_until_bots_have_talked_too_long_among_themselves() -> None:
+    for way in ({}, {"direct": True}, {"mentioned": True}):
+        event = said("@ada hello", is_bot=True, **way)
+        assert called(event, replace(HOSTED, bots_in_a_row=3)) == [("ada", Why.MENTION)]
+        assert called(event, replace(HOSTED, bots_in_a_row=4)) == []
+    # A person is answered whatever bots did before.
+    assert called(said("@ada hello"), replace(HOSTED, bots_in_a_row=40)) == [("ada", Why.MENTION)]
+
+
+def test_in_a_free_channel_the_first_bot_answers_everything() -> None:
+    route = Router(
+        [Triggers(bot=bot, names=(bot,)) for bot in BOTS], {"chat": BOTS}, free={"chat": {"c"}}
+    )
+
+    assert called(said("nice weather"), NOWHERE, route) == [("ada", Why.ROOM)]
+    assert called(said("@comic hello"), NOWHERE, route) == [("comic", Why.MENTION)]
+    assert called(said("hello", to_others=True), NOWHERE, route) == []
+    # A room has a host of its own.
+    assert called(said("nice weather"), HOSTED, route) == [("comic", Why.ROOM)]
 
 
 def test_bots_that_do_not_live_here_are_not_called() -> None:

@@ -71,6 +71,7 @@ class TerminalAdapter:
             dialect="plain",
             text_limit=2**31,
             edits_per_second=20.0 if self._screen else 0.0,
+            file_limit=sys.maxsize,  # they lie on this machine already
         )
         #: set by whatever the conversation may be waiting for
         self._news = asyncio.Event()

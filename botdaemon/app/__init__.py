@@ -7,6 +7,16 @@ models in by name.
 
 from botdaemon.app.errands import can, chat
 from botdaemon.app.life import Daemon, running, serve
-from botdaemon.app.look import inspect_model, weigh
+from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
 
-__all__ = ["Daemon", "can", "chat", "inspect_model", "running", "serve", "weigh"]
+__all__ = [
+    "Daemon",
+    "can",
+    "chat",
+    "inspect_model",
+    "probe",
+    "running",
+    "serve",
+    "setup_guide",
+    "weigh",
+]

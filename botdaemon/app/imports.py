@@ -13,7 +13,12 @@ from botdaemon.errors import ConfigError
 ADAPTERS = {
     "web": "adapters.web:WebAdapter",
     "terminal": "adapters.terminal:TerminalAdapter",
+    "discord": "adapters.discord:DiscordAdapter",
+    "slack": "adapters.slack:SlackAdapter",
+    "telegram": "adapters.telegram:TelegramAdapter",
 }
+PROBES = {kind: f"adapters.{kind}.probe:probe" for kind in ("discord", "slack", "telegram")}
+GUIDES = {kind: f"adapters.{kind}.guide:guide" for kind in PROBES}
 ECHO = "models.echo:EchoEngine"
 PROCESS = "models.process:ModelProcess"
 SPEC = "models.process:ModelSpec"

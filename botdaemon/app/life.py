@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import signal
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: seconds before an adapter that is down is started again, doubling up to the longest
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 
 
 @dataclass(slots=True)
@@ -217,6 +218,7 @@ async def _keep(
                 log.warning(
                     "down, next try in %.0f s: %s", pause, error, extra={"event": "adapter_down"}
                 )
-            await asyncio.sleep(pause)
+            # Not exactly then: after an outage the whole world comes back at the same moment.
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(2 * pause, LONGEST_PAUSE)
             ready[adapter.name] = True

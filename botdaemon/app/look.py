@@ -1,4 +1,5 @@
-"""Looking at models without starting anything, for `botdaemon check`. Imports no model library."""
+"""Looking at models and platforms without starting the daemon, for `botdaemon check` and `setup`.
+Imports no model library."""
 
 from __future__ import annotations
 
@@ -6,12 +7,46 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.app import imports
+from botdaemon.app.parts import tokens
 from botdaemon.bots.text import opening
 from botdaemon.check import Overhead
-from botdaemon.config import Config, EchoConfig, ModelConfig, TextBotConfig, TransformersConfig
+from botdaemon.commands import COMMANDS
+from botdaemon.config import (
+    ChatConfig,
+    Config,
+    EchoConfig,
+    ModelConfig,
+    TextBotConfig,
+    TransformersConfig,
+)
+from botdaemon.errors import ConfigError
+from botdaemon.types import Finding, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from botdaemon.ports import TextEngine
+
+
+def setup_guide(platform: str, table: ChatConfig | None) -> str:
+    """What to do to connect a platform, from nothing to the table to write."""
+    return str(imports.named(imports.GUIDES[platform])(table, COMMANDS))
+
+
+async def probe(config: Config) -> AsyncIterator[Finding]:
+    """Log in to every chat platform, and compare what is granted with what is needed."""
+    for name, table in config.adapters.items():
+        if not isinstance(table, ChatConfig):
+            continue
+        try:
+            secrets = tokens(config, name)
+        except ConfigError as error:
+            yield Finding(Verdict.PROBLEM, str(error))
+            continue
+        async for finding in imports.named(imports.PROBES[table.kind])(
+            name, table, *secrets, COMMANDS
+        ):
+            yield finding
 
 
 def inspect_model(config: Config, table: ModelConfig) -> str:

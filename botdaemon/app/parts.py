@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
+from botdaemon.access import Access
 from botdaemon.app import imports
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.text import TextBot
+from botdaemon.commands import COMMANDS
 from botdaemon.config import (
+    ChatConfig,
     Config,
     EchoConfig,
+    SlackConfig,
     TerminalConfig,
     TextBotConfig,
     WebConfig,
     read_token,
 )
 from botdaemon.dispatcher import House, Limits
-from botdaemon.ports import Adapter, Bot, Courier, TextEngine
+from botdaemon.ports import Adapter, Bot, Courier, Surroundings, TextEngine
 from botdaemon.routes import Router, Triggers
 from botdaemon.types import Address, Room
 from botdaemon.web import Server
@@ -52,8 +56,51 @@ def make_adapters(config: Config, store: Store) -> Iterator[Adapter]:
         if isinstance(table, WebConfig):
             about = {bot: one.about for bot, one in config.bots.items()}
             yield make(name, store, about, config.limits.message_characters)
+        elif isinstance(table, ChatConfig):
+            yield make(name, table, *tokens(config, name), surroundings(config, name, store))
         else:
             yield make(name, table.bot)
+
+
+def tokens(config: Config, name: str) -> list[str]:
+    """The secrets of a chat platform's adapter, which no log shows from here on."""
+    found = [read_token(config, name)]
+    if isinstance(config.adapters[name], SlackConfig):
+        found.append(read_token(config, name, "app_token"))
+    named = [token for token in found if token is not None]
+    for token in named:
+        logs.redact(token)
+    return named
+
+
+def surroundings(config: Config, name: str, store: Store) -> Surroundings:
+    """What the adapter of a chat platform is told of the house."""
+    bots = _served(config, name)
+    return Surroundings(
+        shelf=store,
+        bots={bot: config.bots[bot].about for bot in bots},
+        pictures={bot: url for bot in bots if (url := config.bots[bot].picture)},
+        commands=COMMANDS,
+        shared=_shared(config, name),
+        file_limit=config.limits.file_megabytes * 1_000_000,
+    )
+
+
+def _served(config: Config, adapter: str) -> tuple[str, ...]:
+    """The bots that an adapter's account speaks for, the default first."""
+    table = config.adapters.get(adapter)
+    if isinstance(table, TerminalConfig):
+        return (table.bot,)
+    named = table.bots if isinstance(table, ChatConfig) else ()
+    return tuple(named or config.bots)
+
+
+def _shared(config: Config, adapter: str) -> frozenset[str]:
+    """The channels of an adapter that are part of a room."""
+    channels = (
+        channel.split(":", 1) for room in config.rooms.values() for channel in room.channels
+    )
+    return frozenset(channel for owner, channel in channels if owner == adapter)
 
 
 def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str]) -> Server:
@@ -136,12 +183,11 @@ def make_house(
     adapters: Mapping[str, Adapter],
     status: Callable[[], list[str]],
 ) -> House:
-    serving = {
-        name: (table.bot,)
-        if isinstance(table := config.adapters.get(name), TerminalConfig)
-        else tuple(config.bots)
-        for name in adapters
+    serving = {name: _served(config, name) for name in adapters}
+    chats = {
+        name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)
     }
+    free = {name: frozenset(table.free_channels) for name, table in chats.items()}
     triggers = [
         Triggers(
             bot=name,
@@ -166,13 +212,20 @@ def make_house(
             if isinstance(adapter, Courier)
         },
         serving=serving,
-        route=Router(triggers, serving),
+        route=Router(triggers, serving, free=free, bots_in_a_row=config.limits.bots_in_a_row),
+        access=Access({name: table.access for name, table in chats.items()}),
+        ours={name: free[name] | _shared(config, name) for name in chats},
+        stale=60 * config.limits.stale_minutes,
         limits=Limits(
             queue=config.limits.queue,
             queue_per_person=config.limits.queue_per_person,
             turns_at_once=config.limits.turns_at_once,
             merge=config.limits.merge_seconds,
             turn=config.limits.turn_seconds,
+            per_person=config.limits.answers_per_minute_person,
+            per_channel=config.limits.answers_per_minute_channel,
+            per_server=config.limits.answers_per_minute_server,
+            to_bots=config.limits.answers_to_bots_per_hour,
         ),
         longest_message=config.limits.message_characters,
         status=status,

@@ -5,15 +5,20 @@ Knows no module of the house but `types` and `errors`, and nothing of what the v
 
 from botdaemon.config.reader import Config, load, parse, read_token
 from botdaemon.config.tables import (
+    AccessConfig,
     AdapterConfig,
     BotConfig,
     CannedBotConfig,
+    ChatConfig,
     DaemonConfig,
+    DiscordConfig,
     EchoConfig,
     LimitsConfig,
     ModelConfig,
     RoomConfig,
     SamplingConfig,
+    SlackConfig,
+    TelegramConfig,
     TerminalConfig,
     TextBotConfig,
     TransformersConfig,
@@ -22,16 +27,21 @@ from botdaemon.config.tables import (
 from botdaemon.config.values import room_name
 
 __all__ = [
+    "AccessConfig",
     "AdapterConfig",
     "BotConfig",
     "CannedBotConfig",
+    "ChatConfig",
     "Config",
     "DaemonConfig",
+    "DiscordConfig",
     "EchoConfig",
     "LimitsConfig",
     "ModelConfig",
     "RoomConfig",
     "SamplingConfig",
+    "SlackConfig",
+    "TelegramConfig",
     "TerminalConfig",
     "TextBotConfig",
     "TransformersConfig",

@@ -101,29 +101,33 @@ def parse(text: str, path: Path) -> Config:
     return config
 
 
-def read_token(config: Config, adapter: str) -> str | None:
+def read_token(config: Config, adapter: str, which: str = "token") -> str | None:
     """The secret an adapter's table refers to, if any; raises `ConfigError`. It is in no log and in
-    no message; give it to `logs.redact` before anything else is done with it."""
+    no message; give it to `logs.redact` before anything else is done with it.
+
+    `which` is "token", or "app_token" for the second one that Slack needs.
+    """
     table = config.adapters[adapter]
-    for key in ("token_file", "token_env", "token_credential"):
+    for source in ("file", "env", "credential"):
+        key = f"{which}_{source}"
         if reference := getattr(table, key, None):
             try:
-                return _secret(key, reference)
+                return _secret(source, reference)
             except ValueError as error:
                 where = ("adapters", adapter, key)
                 raise ConfigError(config.problem(where, str(error))) from None
     return None
 
 
-def _secret(key: str, reference: str | Path) -> str:
-    if key == "token_env":
+def _secret(kind: str, reference: str | Path) -> str:
+    if kind == "env":
         source = f"the environment variable {reference}"
         value = os.environ.get(str(reference))
         if value is None:
             raise ValueError(f"{source} is not set")
     else:
         source = str(reference)
-        if key == "token_credential":
+        if kind == "credential":
             directory = os.environ.get("CREDENTIALS_DIRECTORY")
             if not directory:
                 raise ValueError(

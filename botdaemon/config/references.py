@@ -29,6 +29,9 @@ def references(document: dict[str, Any]) -> Iterator[Mistake]:
     for name, adapter in adapters.items():
         if adapter.get("kind") == "terminal":
             yield from _exists(("adapters", name, "bot"), adapter, "bot", bots)
+        for index, served in _texts(adapter.get("bots")):
+            if served not in bots:
+                yield _unknown(("adapters", name, "bots", index), "bot", served, bots)
     for name, bot in bots.items():
         yield from _bot(name, bot, bots, models)
     yield from _rooms(rooms, bots, adapters)

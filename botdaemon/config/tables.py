@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,6 +21,7 @@ from botdaemon.config.values import (
     Patterns,
     RoomName,
     Seconds,
+    Url,
     Variable,
     Words,
 )
@@ -71,12 +72,46 @@ class LimitsConfig(Table):
     """messages of one person within this time become one turn"""
     turn_seconds: float = Field(default=300.0, gt=0)
     """longest time a turn may think"""
+    answers_per_minute_person: int = Field(default=20, ge=1)
+    """answers that one person may ask for within a minute"""
+    answers_per_minute_channel: int = Field(default=40, ge=1)
+    """answers that may be asked for in one channel within a minute"""
+    answers_per_minute_server: int = Field(default=120, ge=1)
+    """answers that may be asked for in one server within a minute"""
+    bots_in_a_row: int = Field(default=3, ge=1, le=12)
+    """messages of bots without a person's in between, after which no bot is answered"""
+    answers_to_bots_per_hour: int = Field(default=12, ge=0)
+    """answers that other bots get in one channel within an hour"""
+    stale_minutes: float = Field(default=60.0, ge=0)
+    """what was said longer ago while the daemon was away is read, but not answered"""
+    file_megabytes: int = Field(default=20, ge=1, le=1000)
+    """largest file that is taken in"""
 
 
 # --- [adapters.NAME] ------------------------------------------------------------------------
 
 
-class WebConfig(Table):
+class _TokenConfig(Table):
+    token_file: File | None = None
+    """a file that holds the token, and nothing else"""
+    token_env: Variable | None = None
+    """an environment variable that holds the token"""
+    token_credential: Credential | None = None
+    """a systemd credential (LoadCredential=) that holds the token"""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is named."""
+        return bool(self.token_file or self.token_env or self.token_credential)
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if sum(map(bool, (self.token_file, self.token_env, self.token_credential))) > 1:
+            raise ValueError("name one of token_file, token_env and token_credential, not several")
+        return self
+
+
+class WebConfig(_TokenConfig):
     """The built-in web page and its JSON API."""
 
     kind: Literal["web"]
@@ -87,12 +122,6 @@ class WebConfig(Table):
     """the port to listen on; 0 takes a free one"""
     host_names: Words = ()
     """further names the page is reached by, without port"""
-    token_file: File | None = None
-    """a file that holds the token, and nothing else"""
-    token_env: Variable | None = None
-    """an environment variable that holds the token"""
-    token_credential: Credential | None = None
-    """a systemd credential (LoadCredential=) that holds the token"""
 
     @property
     def loopback(self) -> bool:
@@ -102,15 +131,8 @@ class WebConfig(Table):
         except ValueError:
             return self.host.lower() == "localhost"
 
-    @property
-    def has_token(self) -> bool:
-        """Whether a token is named."""
-        return bool(self.token_file or self.token_env or self.token_credential)
-
     @model_validator(mode="after")
-    def _token_rules(self) -> WebConfig:
-        if sum(map(bool, (self.token_file, self.token_env, self.token_credential))) > 1:
-            raise ValueError("name one of token_file, token_env and token_credential, not several")
+    def _open_needs_a_token(self) -> Self:
         if not self.loopback and not self.has_token:
             raise ValueError(
                 f'host "{self.host}" can be reached from other machines, so a token is needed: '
@@ -127,7 +149,114 @@ class TerminalConfig(Table):
     bot: str = Field(description="the name of the bot to talk to")
 
 
-AdapterConfig = Annotated[WebConfig | TerminalConfig, Field(discriminator="kind")]
+class AccessConfig(Table):
+    """Who may talk to the bots of an adapter. Ids are the platform's; an empty list allows all."""
+
+    servers: Words = ()
+    """only in these servers (guilds, workspaces)"""
+    deny_servers: Words = ()
+    """not in these servers"""
+    channels: Words = ()
+    """only in these channels"""
+    deny_channels: Words = ()
+    """not in these channels"""
+    people: Words = ()
+    """only these people, or those with one of the roles"""
+    deny_people: Words = ()
+    """not these people"""
+    roles: Words = ()
+    """only people with one of these roles, or those in people"""
+    deny_roles: Words = ()
+    """not people with one of these roles"""
+    direct: Literal["pairing", "open", "closed"] = "pairing"
+    """who may write directly: people that an admin lets in with a code, everybody, or nobody"""
+    admins: Words = ()
+    """people who may let others in; whoever is named here may always write"""
+    bots: Words = ()
+    """other bots that are listened to"""
+
+
+class ChatConfig(_TokenConfig):
+    """What all chat platforms have in common."""
+
+    kind: str
+    """which platform it is"""
+    bots: Words = ()
+    """the bots this account speaks for, the default first; by default all"""
+    own_faces: bool = True
+    """whether a bot that is not the first speaks under its own name, where the platform allows"""
+    free_channels: Words = ()
+    """channels in which the first bot answers everything"""
+    live_drafts: bool = True
+    """whether answers are shown as they grow"""
+    catch_up_hours: float = Field(default=24.0, ge=0, le=24 * 14)
+    """how far back is read what was said while the daemon was away"""
+    access: AccessConfig = AccessConfig()
+    """who may talk to the bots here"""
+
+    @model_validator(mode="after")
+    def _needs_a_token(self) -> Self:
+        if not self.has_token:
+            raise ValueError(
+                "its token is missing: name it with token_file, token_env or token_credential"
+            )
+        return self
+
+
+class DiscordConfig(ChatConfig):
+    """An account on Discord."""
+
+    kind: Literal["discord"]
+    """which platform it is"""
+    auto_threads: bool = False
+    """whether a mention in a text channel is answered in a thread of its own"""
+    message_content: bool = True
+    """whether it asks for the Message Content intent; without it, it reads direct messages and
+    mentions only"""
+
+
+class SlackConfig(ChatConfig):
+    """An app in a Slack workspace, over Socket Mode."""
+
+    kind: Literal["slack"]
+    """which platform it is"""
+    app_token_file: File | None = None
+    """a file that holds the app-level token (xapp-)"""
+    app_token_env: Variable | None = None
+    """an environment variable that holds the app-level token"""
+    app_token_credential: Credential | None = None
+    """a systemd credential that holds the app-level token"""
+    streaming: bool = True
+    """whether answers are streamed natively where the app may; else by edits"""
+    base_url: Url = "https://slack.com/api/"
+    """where Slack's Web API is"""
+
+    @model_validator(mode="after")
+    def _one_app_token(self) -> Self:
+        named = (self.app_token_file, self.app_token_env, self.app_token_credential)
+        if sum(map(bool, named)) != 1:
+            raise ValueError(
+                "the app-level token (xapp-) is needed for Socket Mode: name it with one of "
+                "app_token_file, app_token_env and app_token_credential"
+            )
+        return self
+
+
+class TelegramConfig(ChatConfig):
+    """A bot on Telegram, by long polling."""
+
+    kind: Literal["telegram"]
+    """which platform it is"""
+    base_url: Url = "https://api.telegram.org/bot"
+    """where the Bot API is, to which the token is appended"""
+    base_file_url: Url = "https://api.telegram.org/file/bot"
+    """where its files are"""
+
+
+AdapterConfig = Annotated[
+    WebConfig | TerminalConfig | DiscordConfig | SlackConfig | TelegramConfig,
+    Field(discriminator="kind"),
+]
 
 
 # --- [models.NAME] --------------------------------------------------------------------------
@@ -204,6 +333,8 @@ ModelConfig = Annotated[TransformersConfig | EchoConfig, Field(discriminator="ki
 class _BotConfig(Table):
     about: str = ""
     """one line shown to people"""
+    picture: Url | None = None
+    """the address of its picture, which platforms fetch"""
     names: Names = ()
     """further names it answers to, besides its own"""
     wake: Patterns = ()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
@@ -87,10 +88,18 @@ def _host(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f'expected an address such as "https://example.org/", found "{value}"')
+    return value
+
+
 File = Annotated[Path, Field(strict=False), AfterValidator(_in_config_directory)]
 Name = Annotated[str, AfterValidator(_bot_name)]
 RoomName = Annotated[str, AfterValidator(room_name)]
 Host = Annotated[str, AfterValidator(_host)]
+Url = Annotated[str, AfterValidator(_url)]
 Device = Annotated[str, AfterValidator(_device)]
 Variable = Annotated[str, AfterValidator(_environment_name)]
 Credential = Annotated[str, AfterValidator(_credential_name)]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdaemon import commands
+from botdaemon.access import Access, Admission
 from botdaemon.dispatcher.letters import relay
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
@@ -26,6 +28,7 @@ from botdaemon.types import (
     Edited,
     Event,
     Here,
+    Identity,
     Kind,
     Letter,
     Message,
@@ -63,8 +66,13 @@ class House:
     serving: Mapping[str, tuple[str, ...]]
     route: Callable[[Posted, Here], Sequence[Call]]
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=lambda: Access({}))
+    #: channels of each adapter in which everything is for a bot, so that `!help` is, too
+    ours: Mapping[str, Collection[str]] = field(default_factory=dict)
     #: characters
     longest_message: int = 16_000
+    #: seconds; what was said longer ago while the daemon was away is not answered
+    stale: float = 3600.0
     #: lines for /status
     status: Callable[[], list[str]] = list
 
@@ -80,7 +88,9 @@ class Dispatcher:
         self.turns = Turns(
             store, house.bots, house.thinkers, house.history, self._mouth, house.limits, tasks
         )
-        self._orders = Orders(store, self.turns, house.about, house.serving, house.status)
+        self._orders = Orders(
+            store, self.turns, self._mouth, house.access, house.about, house.serving, house.status
+        )
 
     async def recover(self) -> None:
         """Take up the turns that were open when the daemon last stopped."""
@@ -97,7 +107,7 @@ class Dispatcher:
             case Deleted():
                 return (await self._store.record_deleted(event)).message
             case Reacted():
-                return (await self._store.record_rating(event)).message
+                return await self._reacted(event)
             case Command():
                 return await self._command(event)
             case Pressed():
@@ -105,24 +115,23 @@ class Dispatcher:
 
     async def _posted(self, event: Posted) -> int:
         said = event.message
-        if not said.text.strip() and not said.files:
-            raise Refused("the message is empty")
-        if len(said.text) > (longest := self._house.longest_message):
-            raise Refused(
-                f"the message has {len(said.text)} characters, more than the {longest} that "
-                "limits.message_characters allows; nothing was recorded"
-            )
-        typed: tuple[str, str] | None = None
-        unknown = ""
-        try:
-            if said.author is None or not said.author.is_bot:  # bots do not give us orders
-                typed = commands.parse(said.text)
-        except Refused as error:
-            unknown = str(error)
+        if event.missed and time.time() - said.sent_at > self._house.stale:
+            event = replace(event, past=True)
+        if said.author is not None and not event.past:
+            match await self._admission(said.author, event, said.address):
+                case Admission.IGNORED:
+                    return 0
+                case Admission.STRANGER:
+                    return await self._turn_away(event.key, said.address, said.author)
+        if problem := self._problem(said):
+            if said.author is None or said.address.adapter not in self._house.couriers:
+                raise Refused(problem)
+            return await self._refuse(event.key, said.address, said.author, problem)
+        typed, unknown = self._typed(event)
         if typed or unknown:
             event = replace(event, message=replace(said, kind=Kind.COMMAND))
         recorded = await self._recorded(event)
-        if recorded.duplicate:
+        if recorded.duplicate or event.past:
             return recorded.message
         self._post.post(recorded.relayed)
         if unknown:
@@ -138,8 +147,82 @@ class Dispatcher:
                 )
             )
         for obligation in recorded.obligations:
-            await self.turns.accept(obligation)
+            await self.turns.accept(
+                obligation,
+                server=event.server,
+                of_a_bot=said.author is not None and said.author.is_bot,
+            )
         return recorded.message
+
+    def _problem(self, said: Message) -> str:
+        """Why a message cannot be recorded, if it cannot."""
+        if not said.text.strip() and not said.files:
+            return "the message is empty"
+        if len(said.text) > (longest := self._house.longest_message):
+            return (
+                f"the message has {len(said.text)} characters, more than the {longest} that "
+                "limits.message_characters allows; nothing was recorded"
+            )
+        return ""
+
+    def _typed(self, event: Posted) -> tuple[tuple[str, str] | None, str]:
+        """The command in a message, or what to say of one that does not exist."""
+        said = event.message
+        if said.author is None or said.author.is_bot:  # bots do not give us orders
+            return None, ""
+        address = said.address
+        ours = (
+            event.direct
+            or address.adapter not in self._house.couriers
+            or address.channel in self._house.ours.get(address.adapter, ())
+        )
+        try:
+            typed = commands.parse(said.text)
+        except Refused as error:
+            # In a channel with other bots it may be one of theirs.
+            return None, str(error) if ours or event.mentioned else ""
+        if typed and said.text.lstrip().startswith("!"):
+            return (typed if ours or event.mentioned or address.topic else None), ""
+        return typed, ""
+
+    async def _admission(
+        self, who: Identity, event: Posted | Command | Pressed | Reacted, address: Address
+    ) -> Admission:
+        direct = not isinstance(event, Reacted) and event.direct
+        admission = self._house.access.judge(
+            who, channel=address.channel, server=event.server, roles=event.roles, direct=direct
+        )
+        if admission is Admission.STRANGER and await self._store.paired(who):
+            return Admission.WELCOME
+        return admission
+
+    async def _turn_away(self, key: str, address: Address, who: Identity) -> int:
+        """A stranger is told how to be let in, once. What they wrote is not kept."""
+        recorded = await self._store.record_asked(address, key, who)
+        if recorded.duplicate:
+            return 0
+        code = await self._store.pairing_code(who, recorded.thread, address)
+        if not code:
+            return 0
+        log.info(
+            "%s (account %s on %s) asks to be let in",
+            who.name,
+            who.account,
+            who.adapter,
+            extra={"event": "pairing_asked", "adapter": who.adapter},
+        )
+        words = (
+            f"I do not know you yet. Your code is **{code}**: give it to an admin of mine, who "
+            f"lets you in with `/pair {code}`. It is good for an hour."
+        )
+        return await self._mouth.tell(recorded.thread, address, words, only_for=who.account)
+
+    async def _refuse(self, key: str, address: Address, who: Identity, problem: str) -> int:
+        """Say why something was not recorded; an empty message needs no words."""
+        recorded = await self._store.record_asked(address, key, who)
+        if not recorded.duplicate and "empty" not in problem:
+            await self._mouth.tell(recorded.thread, address, problem, only_for=who.account)
+        return 0
 
     async def _recorded(self, event: Posted) -> Recorded:
         recording = asyncio.ensure_future(
@@ -166,21 +249,38 @@ class Dispatcher:
     def _relay(self, said: Message, others: Sequence[Address]) -> Sequence[Letter]:
         return relay(said, others, self._house.couriers)
 
+    async def _reacted(self, event: Reacted) -> int:
+        if await self._admission(event.who, event, event.address) is not Admission.WELCOME:
+            return 0
+        return (await self._store.record_rating(event)).message
+
     async def _command(self, event: Command) -> int:
+        admission = await self._admission(event.who, event, event.address)
+        if admission is Admission.STRANGER:
+            return await self._turn_away(event.key, event.address, event.who)
         recorded = await self._store.record_asked(event.address, event.key, event.who)
-        if not recorded.duplicate:
-            await self._obey(
-                Order(
-                    name=event.name,
-                    argument=event.argument,
-                    thread=recorded.thread,
-                    address=event.address,
-                    who=event.who,
-                )
+        if recorded.duplicate:
+            return 0
+        if admission is Admission.IGNORED:
+            return await self._mouth.tell(
+                recorded.thread,
+                event.address,
+                "That is not for you here.",
+                only_for=event.who.account,
             )
-        return 0
+        return await self._obey(
+            Order(
+                name=event.name,
+                argument=event.argument,
+                thread=recorded.thread,
+                address=event.address,
+                who=event.who,
+            )
+        )
 
     async def _pressed(self, event: Pressed) -> int:
+        if await self._admission(event.who, event, event.address) is not Admission.WELCOME:
+            return 0
         if event.control in (Control.GOOD, Control.BAD):
             return (await self._store.record_rating(event)).message
         recorded = await self._store.record_asked(
@@ -194,7 +294,14 @@ class Dispatcher:
             await self._orders.retry(recorded.thread, recorded.message or None)
         return recorded.message
 
-    async def _obey(self, order: Order) -> None:
-        answer = await self._orders.carry_out(order)
-        if answer:
-            await self._mouth.tell(order.thread, order.address, answer, only_for=order.who.account)
+    async def _obey(self, order: Order) -> int:
+        """The id of what the daemon says to it, 0 for nothing."""
+        try:
+            answer = await self._orders.carry_out(order)
+        except Refused as error:
+            answer = str(error)
+        if not answer:
+            return 0
+        return await self._mouth.tell(
+            order.thread, order.address, answer, only_for=order.who.account
+        )

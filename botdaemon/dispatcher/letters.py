@@ -34,22 +34,35 @@ def relay(
             parts = render.split(
                 f"**{speaker}:** {said.text}", replace(traits, parts_limit=_ALL)
             ).parts
-            letters += write(address, parts, files=said.files)
+            letters += write(address, _with_files(parts, said.files, traits))
+    return letters
+
+
+def answer(
+    address: Address,
+    parts: Sequence[Part],
+    files: Sequence[File],
+    traits: Traits,
+    *,
+    speaker: str,
+    reply_to: str,
+    controls: tuple[Control, ...],
+) -> list[Letter]:
+    """An answer's letters for one address: the reply reference on the first, the controls on the
+    last that has text (not every platform has buttons under a file)."""
+    letters = write(address, _with_files(parts, files, traits), speaker=speaker)
+    if not letters:
+        return []
+    letters[0] = replace(letters[0], reply_to=reply_to)
+    last = max(len(parts), 1) - 1
+    letters[last] = replace(letters[last], controls=controls)
     return letters
 
 
 def write(
-    address: Address,
-    parts: Sequence[Part],
-    *,
-    files: Sequence[File] = (),
-    speaker: str = "",
-    reply_to: str = "",
-    only_for: str = "",
-    controls: tuple[Control, ...] = (),
+    address: Address, parts: Sequence[Part], *, speaker: str = "", only_for: str = ""
 ) -> list[Letter]:
-    """The letters for one address: the reply reference on the first, the controls on the last."""
-    parts = [*parts, *(Part(file=file) for file in files)]
+    """Parts as letters for one address."""
     return [
         Letter(
             id=0,
@@ -58,9 +71,22 @@ def write(
             speaker=speaker,
             part=part,
             number=number,
-            reply_to=reply_to if number == 0 else "",
             only_for=only_for,
-            controls=controls if number == len(parts) - 1 else (),
         )
         for number, part in enumerate(parts)
     ]
+
+
+def _with_files(parts: Sequence[Part], files: Sequence[File], traits: Traits) -> list[Part]:
+    return [*parts, *(_file_part(file, traits) for file in files)]
+
+
+def _file_part(file: File, traits: Traits) -> Part:
+    """A file as a part, or words in its place when the platform does not take it."""
+    if file.size <= traits.file_limit:
+        return Part(file=file)
+    most = f"{traits.file_limit / 1e6:.0f} MB"
+    takes = f"files of at most {most}" if traits.file_limit else "no files"
+    name = _PUNCTUATION.sub(r"\\\1", file.name)
+    words = f"*{name} has {file.size / 1e6:.1f} MB, and this platform takes {takes}*"
+    return render.split(words, traits).parts[0]

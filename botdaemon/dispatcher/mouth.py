@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from botdaemon import render
-from botdaemon.dispatcher.letters import CONTROLS, write
+from botdaemon.dispatcher.letters import CONTROLS, answer, write
 from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Mouth:
         """A bot's words end its turn; returns how it ended ("silent" when there are none)."""
         if not draft.text.strip() and not draft.files:
             state = "stopped" if close == "stopped" else "silent"
-            await self._end(obligation, state)
+            await self.end(obligation, state)
             return state
         letters: list[Letter] = []
         for address in obligation.addresses:
@@ -66,20 +66,21 @@ class Mouth:
         return close
 
     async def apologise(
-        self, obligation: Obligation, text: str, *, close: str, error: str = ""
+        self, obligation: Obligation, text: str, *, close: str, error: str = "", about: str = ""
     ) -> None:
         """The daemon's words end a turn. The same words are not repeated to the same person for
-        a while: then the turn ends silently."""
-        key = (obligation.thread, obligation.asked_by, close)
+        a while, nor to anybody when they are `about` something that concerns all: then the turn
+        ends silently."""
+        key = (0, 0, about) if about else (obligation.thread, obligation.asked_by, close)
         now = time.monotonic()
         self._apologies = {k: at for k, at in self._apologies.items() if at > now - APOLOGY_PAUSE}
         if key in self._apologies:
-            await self._end(obligation, close, error)
+            await self.end(obligation, close, error)
             return
         self._apologies[key] = now
         await self._notice(obligation, obligation.addresses, text, close, error)
 
-    async def _end(self, obligation: Obligation, close: str, error: str = "") -> None:
+    async def end(self, obligation: Obligation, close: str, error: str = "") -> None:
         """End a turn without words; only a live draft that people see is not left as it stands."""
         drafted = await self._store.drafted(obligation.turn)
         if drafted:
@@ -114,16 +115,17 @@ class Mouth:
         )
         self._post.post(addresses)
 
-    async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> None:
-        """The daemon's words at one address, outside any turn."""
+    async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> int:
+        """The daemon's words at one address, outside any turn; returns the message's id."""
         said = Message(
             address=address, text=text, kind=Kind.NOTICE, thread=thread, sent_at=time.time()
         )
         letters: list[Letter] = []
         if (traits := self._couriers.get(address.adapter)) is not None:
             letters = write(address, render.split(text, traits).parts, only_for=only_for)
-        await self._store.say(said, letters)
+        message = await self._store.say(said, letters)
         self._post.post([address])
+        return message
 
     async def _letters(
         self,
@@ -144,10 +146,11 @@ class Mouth:
             )
             files = (*files, whole)
         where, platform_id = obligation.reply_to or (None, "")
-        return write(
+        return answer(
             address,
             split.parts,
-            files=files,
+            files,
+            traits,
             speaker="" if notice else obligation.bot,
             reply_to=platform_id if where == address else "",
             controls=() if notice or not traits.buttons else CONTROLS,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdaemon.commands import COMMANDS
+from botdaemon.commands import COMMANDS, unknown
+from botdaemon.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from botdaemon.access import Access
+    from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.turns import Turns
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
+
+log = logging.getLogger(__name__)
+
+_ADMIN = {spec.name for spec in COMMANDS if spec.admin}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +42,24 @@ class Orders:
         self,
         store: Store,
         turns: Turns,
+        mouth: Mouth,
+        access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
         status: Callable[[], list[str]],
     ) -> None:
         self._store = store
         self._turns = turns
+        self._mouth = mouth
+        self._access = access
         self._about = about
         self._serving = serving
         self._status = status
         self._since = time.monotonic()
 
     async def carry_out(self, order: Order) -> str:
-        """Raises `KeyError` for a name that is no command's."""
+        """Raises `KeyError` for a name that is no command's, and `Refused` for what the person
+        may not do."""
         actions: dict[str, Callable[[Order], Awaitable[str]]] = {
             "help": self._help,
             "new": self._new,
@@ -56,7 +69,10 @@ class Orders:
             "status": self._say_status,
             "bots": self._bots,
             "whoami": self._whoami,
+            "pair": self._pair,
         }
+        if order.name in _ADMIN and not self._access.is_admin(order.who):
+            raise unknown(order.name)  # the same words as for a command that does not exist
         return await actions[order.name](order)
 
     async def retry(self, thread: int, answer: int | None = None) -> bool:
@@ -68,7 +84,12 @@ class Orders:
         return True
 
     async def _help(self, order: Order) -> str:
-        lines = [f"- `/{spec.name}` {spec.help}" for spec in COMMANDS]
+        admin = self._access.is_admin(order.who)
+        lines = [
+            f"- `/{' '.join(filter(None, (spec.name, spec.argument)))}` {spec.help}"
+            for spec in COMMANDS
+            if admin or not spec.admin
+        ]
         return "\n".join(["Write to talk. Besides that there is:", "", *lines])
 
     async def _new(self, order: Order) -> str:
@@ -116,3 +137,19 @@ class Orders:
             f"`{order.who.adapter}`, in thread {order.thread} "
             f"(channel `{order.address.channel}`)."
         )
+
+    async def _pair(self, order: Order) -> str:
+        if not order.argument:
+            raise Refused("Say which code: /pair CODE")
+        found = await self._store.pair(order.argument, order.who)
+        if found is None:
+            raise Refused("Nobody waits with that code. Codes are good for an hour.")
+        name, thread, address = found
+        log.info(
+            "%s let %s in",
+            order.who.name,
+            name,
+            extra={"event": "paired", "adapter": address.adapter},
+        )
+        await self._mouth.tell(thread, address, "You have been let in. Write to talk.")
+        return f"**{name}** may write to me now."

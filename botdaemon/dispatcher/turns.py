@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from botdaemon import logs
 from botdaemon.dispatcher.line import Line
+from botdaemon.dispatcher.meters import Meter, Rates
 from botdaemon.errors import BotdaemonError, EngineDied, StoreError
 from botdaemon.types import Draft, Obligation, Turn
 
@@ -46,6 +47,12 @@ class Limits:
     merge: float = 0.6
     #: longest time for one answer
     turn: float = 300.0
+    #: answers that may be asked for within a minute
+    per_person: int = 20
+    per_channel: int = 40
+    per_server: int = 120
+    #: answers that other bots get in one channel within an hour
+    to_bots: int = 12
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +97,8 @@ class Turns:
         self._limits = limits
         self._tasks = tasks
         self._line = Line(limits.turns_at_once)
+        self._rates = Rates(limits.per_person, limits.per_channel, limits.per_server)
+        self._bots_met = Meter(limits.to_bots, 3600.0)
         self._actors: dict[int, _Actor] = {}
         self._asked: Counter[int] = Counter()  # open turns by the identity that asked
         self._joined_at: dict[int, float] = {}  # turn -> when a message last joined it
@@ -108,15 +117,23 @@ class Turns:
 
     # --- taking turns on ---------------------------------------------------------------------
 
-    async def accept(self, obligation: Obligation) -> None:
-        """Take a turn on, or say why not."""
+    async def accept(
+        self, obligation: Obligation, *, server: str = "", of_a_bot: bool = False
+    ) -> None:
+        """Take a turn on, or say why not; another bot is not told, it might answer."""
         if obligation.joined:
             if obligation.turn in self._joined_at:
                 self._joined_at[obligation.turn] = time.monotonic()
+        elif of_a_bot and not self._to_bots(obligation):
+            await self._mouth.end(obligation, "refused", "answers_to_bots_per_hour")
         elif refusal := self._refusal(obligation):
             await self._mouth.apologise(obligation, refusal, close="refused")
         else:
-            self.take(obligation)
+            words, about = self._too_fast(obligation, server)
+            if words:
+                await self._mouth.apologise(obligation, words, close="refused", about=about)
+            else:
+                self.take(obligation)
 
     def take(self, obligation: Obligation) -> None:
         """Take a turn on, whatever the queue holds (it was accepted before a restart)."""
@@ -143,6 +160,23 @@ class Turns:
         if obligation.asked_by and self._asked[obligation.asked_by] >= most:
             return f"You already wait for {most} answers. Please let me finish those first."
         return ""
+
+    def _too_fast(self, obligation: Obligation, server: str) -> tuple[str, str]:
+        where = obligation.reply_to[0] if obligation.reply_to else None
+        return self._rates.refusal(
+            obligation.asked_by,
+            where and (where.adapter, where.channel),
+            where and server and (where.adapter, server),
+        )
+
+    def _to_bots(self, obligation: Obligation) -> bool:
+        """Whether another bot may be answered there now."""
+        where = obligation.reply_to and obligation.reply_to[0]
+        key = where and (where.adapter, where.channel)
+        if not self._bots_met.has_room(key):
+            return False
+        self._bots_met.count(key)
+        return True
 
     async def stop(self, thread: int) -> int:
         """Stop a thread's turns, the one under way and those that wait; returns how many."""

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botdaemon.config import room_name
 from botdaemon.errors import Refused, StoreError
-from botdaemon.store import archive, database, files, intake, letters, rooms, turns
+from botdaemon.store import (
+    archive,
+    database,
+    files,
+    intake,
+    letters,
+    pairings,
+    rooms,
+    shelf,
+    turns,
+)
 from botdaemon.store.archive import Readers, Tail
 from botdaemon.store.rows import one
 from botdaemon.store.writer import Writer, writing
@@ -218,7 +228,7 @@ class Store:
         return await self._write(lambda db: letters.open_places(db, adapter))
 
     async def claim_letter(
-        self, address: Address, settled: tuple[int, str] | None = None
+        self, address: Address, settled: tuple[int, str] | None = None, *, settles_after: float = 0
     ) -> tuple[Letter, bool] | float | None:
         """The next letter for an address, *sending* from now on; see `letters.claim`.
 
@@ -228,7 +238,7 @@ class Store:
         def work(db: sqlite3.Connection) -> tuple[Letter, bool] | float | None:
             if settled is not None:
                 letters.settle(db, *settled)
-            return letters.claim(db, address, self._clock())
+            return letters.claim(db, address, self._clock(), settles_after)
 
         return await self._write(work)
 
@@ -244,6 +254,10 @@ class Store:
         """A live draft is shown under the platform id `remote`."""
         await self._write(lambda db: letters.draft_sent(db, letter, remote))
 
+    async def placed(self, letter: int, remote: str) -> None:
+        """An empty message stands on the platform, and the letter is to be edited into it."""
+        await self._write(lambda db: letters.placed(db, letter, remote))
+
     async def drafted(self, turn: int) -> list[Address]:
         """Where a live draft of a turn is shown, as far as is known."""
         return await self._write(lambda db: letters.drafted(db, turn))
@@ -253,6 +267,39 @@ class Store:
 
     async def bury(self, letter: int, error: str) -> None:
         await self._write(lambda db: letters.bury(db, letter, error))
+
+    # --- people ------------------------------------------------------------------------------
+
+    async def paired(self, who: Identity) -> bool:
+        """Whether an admin has let the account write directly."""
+        return await self._write(lambda db: pairings.paired(db, who))
+
+    async def pairing_code(self, who: Identity, thread: int, address: Address) -> str:
+        """The code to tell a stranger, "" when there is nothing to tell (again)."""
+        return await self._write(
+            lambda db: pairings.code_for(db, who, thread, address, self._clock())
+        )
+
+    async def pair(self, code: str, admin: Identity) -> tuple[str, int, Address] | None:
+        """Let a stranger in: name, and where to tell them; None for an unknown code."""
+        return await self._write(lambda db: pairings.approve(db, code, admin, self._clock()))
+
+    # --- the shelf of adapters ---------------------------------------------------------------
+
+    async def known(self, address: Address) -> bool:
+        return await shelf.known(self._readers, address)
+
+    async def active(self, adapter: str, since: float) -> list[Address]:
+        return await shelf.active(self._readers, adapter, since)
+
+    async def cursors(self, adapter: str) -> dict[tuple[str, str], str]:
+        return await shelf.cursors(self._readers, adapter)
+
+    async def move_cursor(self, address: Address, last: str) -> None:
+        await self._write(lambda db: shelf.move_cursor(db, address, last))
+
+    async def quarantine(self, adapter: str, raw: str, error: str) -> None:
+        await self._write(lambda db: shelf.quarantine(db, adapter, raw, error, self._clock()))
 
     # --- files -------------------------------------------------------------------------------
 

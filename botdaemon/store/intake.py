@@ -51,7 +51,7 @@ def posted(
     now: float,
 ) -> Recorded:
     """Record a message together with its letters to the thread's other addresses and the turns
-    it calls for."""
+    it calls for; what was said in the past obliges nobody."""
     said = event.message
     address = said.address
     if (known := _seen(db, address.adapter, event.key)) is not None:
@@ -63,7 +63,7 @@ def posted(
         "UPDATE events SET message = ? WHERE adapter = ? AND key = ?",
         (message_id, address.adapter, event.key),
     )
-    if said.kind is not Kind.SAID:
+    if event.past or said.kind is not Kind.SAID:
         return Recorded(message=message_id, thread=thread_id)
     addresses = rooms.addresses_of(db, thread_id)
     letters = relay(said, [other for other in addresses if other != address])
@@ -335,12 +335,29 @@ def _here(db: sqlite3.Connection, event: Posted, thread_id: int) -> Here:
                 (thread_id,),
             )
         )
+    author = event.message.author
     return Here(
         bots=None if bots is None else tuple(json.loads(bots)),
         host=host,
         replied_to=replied_to,
         joined=joined,
+        bots_in_a_row=_bots_in_a_row(db, thread_id) if author and author.is_bot else 0,
     )
+
+
+def _bots_in_a_row(db: sqlite3.Connection, thread_id: int) -> int:
+    """How many of a thread's newest messages are of bots, ours and others."""
+    count = 0
+    for (is_bot,) in db.execute(
+        """SELECT m.bot <> '' OR i.is_bot FROM messages m
+        LEFT JOIN identities i ON i.id = m.identity
+        WHERE m.thread = ? AND m.kind = 'said' ORDER BY m.id DESC LIMIT 50""",
+        (thread_id,),
+    ):
+        if not is_bot:
+            break
+        count += 1
+    return count
 
 
 def _oblige(

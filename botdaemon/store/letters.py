@@ -28,20 +28,23 @@ def open_places(db: sqlite3.Connection, adapter: str) -> list[Address]:
 
 
 def claim(
-    db: sqlite3.Connection, address: Address, now: float
+    db: sqlite3.Connection, address: Address, now: float, settles_after: float
 ) -> tuple[Letter, bool] | float | None:
     """Take the address's oldest letter: it is *sending* from now on.
 
     Returns the letter and whether an earlier attempt ended without an answer; or the time before
-    which it may not be sent; or None when none waits. A live draft whose answer is not there yet
-    is not a letter to send.
+    which it may not be sent; or None when none waits. Such an attempt is left alone for
+    `settles_after` seconds: it may still be under way to the platform. A live draft whose answer
+    is not there yet is not a letter to send.
     """
     row = db.execute(
-        f"""SELECT {LETTER}, l.state, l.not_before FROM {LETTERS}
+        f"""SELECT {LETTER}, l.state,
+        max(l.not_before, CASE WHEN l.state = 'sending' AND l.remote = '' THEN l.tried_at + ?
+            ELSE 0 END) FROM {LETTERS}
         WHERE l.adapter = ? AND l.channel = ? AND l.topic = ?
         AND l.state IN ('ready', 'sending') AND l.message IS NOT NULL
         ORDER BY l.message, l.number LIMIT 1""",
-        (address.adapter, address.channel, address.topic),
+        (settles_after, address.adapter, address.channel, address.topic),
     ).fetchone()
     if row is None:
         return None
@@ -49,7 +52,8 @@ def claim(
     if not_before > now:
         return float(not_before)
     db.execute(
-        "UPDATE letters SET state = 'sending', attempts = attempts + 1 WHERE id = ?", (row[0],)
+        "UPDATE letters SET state = 'sending', attempts = attempts + 1, tried_at = ? WHERE id = ?",
+        (now, row[0]),
     )
     return letter(columns), state == "sending"
 
@@ -64,9 +68,9 @@ def open_draft(
     place = (turn_id, address.adapter, address.channel, address.topic)
     fresh = db.execute(
         """INSERT INTO letters (turn, adapter, channel, topic, speaker, reply_to, state,
-        attempts, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sending', 1, ?)
+        attempts, tried_at, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sending', 1, ?, ?)
         ON CONFLICT DO NOTHING""",
-        (*place, speaker, reply_to, now),
+        (*place, speaker, reply_to, now, now),
     ).rowcount
     row = db.execute(
         f"""SELECT {LETTER}, l.state FROM {LETTERS}
@@ -84,6 +88,11 @@ def draft_sent(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
         " ELSE 'ready' END WHERE id = ?",
         (remote, letter_id),
     )
+
+
+def placed(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
+    """An empty message stands on the platform under `remote`, for the letter to be edited into."""
+    db.execute("UPDATE letters SET remote = ? WHERE id = ?", (remote, letter_id))
 
 
 def drafted(db: sqlite3.Connection, turn_id: int) -> list[Address]:

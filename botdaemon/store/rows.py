@@ -118,7 +118,7 @@ def thread(row: Row) -> Thread:
 LETTER = """
     l.id, l.turn, l.message, l.adapter, l.channel, l.topic, l.number, l.speaker, l.text, l.plain,
     l.reply_to, l.only_for, l.controls, l.attempts, l.remote, l.created_at,
-    l.file, l.file_name, f.media_type, f.size
+    l.file, l.file_name, f.media_type, f.size, l.tried_at
 """
 #: to go with `LETTER`
 LETTERS = "letters l LEFT JOIN files f ON f.sha256 = l.file"
@@ -145,6 +145,7 @@ def letter(row: Row) -> Letter:
         attempts=row[13],
         remote=row[14],
         created_at=row[15],
+        tried_at=row[20],
     )
 
 

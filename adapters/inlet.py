@@ -1,0 +1,152 @@
+"""From a chat platform into the house: every place in order, and how far each has been read. Knows
+no platform: ids are compared by the function it is given.
+
+A *cursor* says that everything at a place up to that message is recorded. Live events move it only
+while the adapter is on track, that is while it certainly missed nothing: else a crash in the middle
+of a catch-up would skip the gap (rule D of the delivery semantics, in docs/promises.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from botdaemon.types import Address
+
+if TYPE_CHECKING:
+    from botdaemon.ports import Deliver, Shelf
+    from botdaemon.types import Posted
+
+log = logging.getLogger(__name__)
+
+Earlier = Callable[[], Awaitable[Sequence["Posted"]]]
+"""Loads what was said at a place before, oldest first."""
+
+#: places that are remembered to be known; more cost a query each
+REMEMBERED = 10_000
+#: characters of an unreadable event that are kept
+LONGEST_RAW = 20_000
+#: seconds that loading earlier messages may keep a message waiting
+LOADING = 2.0
+
+
+class Inlet:
+    """One connection's way in. `order` turns a platform id into something that grows with time."""
+
+    def __init__(
+        self, adapter: str, shelf: Shelf, deliver: Deliver, order: Callable[[str], float] = float
+    ) -> None:
+        self._adapter = adapter
+        self._shelf = shelf
+        self._deliver = deliver
+        self._order = order
+        self._locks: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+        self._known: dict[Address, None] = {}
+        self._cursors: dict[tuple[str, str], str] = {}
+        self._baseline = ""
+        self._meanwhile: dict[Address, str] = {}
+        self._on_track = False
+        #: set when a message could not be recorded: what follows must be read again
+        self.behind = asyncio.Event()
+
+    # --- what comes in -----------------------------------------------------------------------
+
+    async def post(self, event: Posted, earlier: Earlier | None = None) -> int:
+        """Deliver a message; the first one of a place after what was said there before it.
+
+        Messages of one place are recorded in the order of these calls. Raises like `Deliver`.
+        """
+        address = event.message.address
+        lock = self._locks.get(address)
+        if lock is None:
+            self._locks[address] = lock = asyncio.Lock()
+        async with lock:
+            try:
+                if earlier is not None and not await self._is_known(address):
+                    await self._load(address, earlier)
+                message = await self._deliver(event)
+            except BaseException:
+                self.lose_track()
+                self.behind.set()
+                raise
+        self._remember(address)
+        if not event.missed:
+            await self._reached(address, event.message.platform_id)
+        return message
+
+    async def quarantine(self, raw: str, error: BaseException) -> None:
+        """Put away an event that cannot be read, and go on."""
+        log.error(
+            "an event could not be read and was put away: %r",
+            error,
+            extra={"event": "quarantined", "adapter": self._adapter},
+        )
+        await self._shelf.quarantine(self._adapter, raw[:LONGEST_RAW], repr(error))
+
+    async def _is_known(self, address: Address) -> bool:
+        return address in self._known or await self._shelf.known(address)
+
+    def _remember(self, address: Address) -> None:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[address] = None
+
+    async def _load(self, address: Address, earlier: Earlier) -> None:
+        try:
+            async with asyncio.timeout(LOADING):
+                before = await earlier()
+        except Exception as error:
+            log.warning(
+                "what was said before in %s could not be loaded: %s",
+                address,
+                error or type(error).__name__,
+                extra={"event": "history_failed", "adapter": self._adapter},
+            )
+            return
+        for one in before:
+            await self._deliver(replace(one, past=True))
+
+    # --- how far it has read -----------------------------------------------------------------
+
+    async def open(self, now: str) -> None:
+        """Read the cursors; at the very first start everything before the id `now` is past."""
+        self._cursors = await self._shelf.cursors(self._adapter)
+        if not self._cursors:
+            await self.reached(Address(self._adapter, "", ""), now)
+        self.lose_track()
+
+    def lose_track(self) -> None:
+        """Something may have been missed: live events move no cursor until `on_track`."""
+        if self._on_track or not self._baseline:
+            self._baseline = max(self._cursors.values(), key=self._order, default="")
+        self._on_track = False
+
+    def cursor(self, address: Address) -> str:
+        """From where on a place must be read: its own cursor, or for one that was never heard of
+        before, the newest there was when the track was lost."""
+        return self._cursors.get((address.channel, address.topic), self._baseline)
+
+    async def reached(self, address: Address, last: str) -> None:
+        """Everything at a place up to this id is recorded."""
+        place = (address.channel, address.topic)
+        if place not in self._cursors or self._order(last) > self._order(self._cursors[place]):
+            self._cursors[place] = last
+            await self._shelf.move_cursor(address, last)
+
+    async def on_track(self) -> None:
+        """What was missed has been read: live events move the cursors again."""
+        meanwhile, self._meanwhile = self._meanwhile, {}
+        for address, last in meanwhile.items():
+            await self.reached(address, last)
+        self._on_track = True
+
+    async def _reached(self, address: Address, last: str) -> None:
+        if self._on_track:
+            await self.reached(address, last)
+        else:
+            before = self._meanwhile.get(address, last)
+            self._meanwhile[address] = max(last, before, key=self._order)
