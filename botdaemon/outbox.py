@@ -32,7 +32,7 @@ AT_ONCE = 32
 #: seconds; the first pause after a failure, doubling up to the longest
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 #: attempts after which a letter is given up on which an adapter fails by a fault of its own
-MOST_FAULTS = 10
+MOST_FAULTS = 4
 #: what a text is edited into where nothing can be looked up (`Traits.placeholders`)
 PLACEHOLDER = Part(text="\u2026", plain="\u2026")
 

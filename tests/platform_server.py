@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.errors import AdapterDown, TryLater, Undeliverable
+from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
 from botdaemon.ports import Traits
 from botdaemon.types import Address, Deleted, Edited, Event, Identity, Letter, Message, Posted
 
@@ -79,6 +79,15 @@ class Platform:
             _write(writer, {"event": event})
         return id
 
+    def edit(self, id: str, text: str, channel: str = "general") -> str:
+        """A person changes what they wrote."""
+        return self.say(text, channel=channel, kind="edited", of=id)
+
+    def delete(self, id: str, channel: str = "general") -> str:
+        """A person takes back what they wrote, or a moderator what a bot wrote."""
+        self.shown.pop(id, None)
+        return self.say("", channel=channel, kind="deleted", of=id)
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until a condition on what is shown or confirmed holds."""
         async with self._changed:
@@ -129,6 +138,8 @@ class Platform:
             found = (shown.id for shown in self.shown.values() if shown.key == frame["key"])
             return next(found, None)
         if frame["do"] == "edit":
+            if frame["id"] not in self.shown:
+                return "gone"
             shown = self.shown[frame["id"]]
             shown.text = frame["text"]
             shown.versions.append(frame["text"])
@@ -152,7 +163,9 @@ class PlatformAdapter:
     def __init__(self, name: str, port: int, **traits: Any) -> None:
         self._name = name
         self._port = port
-        self._traits = Traits(**{"dialect": "plain", "text_limit": 2000, "file_limit": 10**9, **traits})
+        self._traits = Traits(
+            **{"dialect": "plain", "text_limit": 2000, "file_limit": 10**9, **traits}
+        )
         self._writer: asyncio.StreamWriter | None = None
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count()
@@ -214,6 +227,8 @@ class PlatformAdapter:
             direct=event.get("direct", False),
             mentioned=event.get("mentioned", False),
             to_others=event.get("to_others", False),
+            missed=event.get("missed", False),
+            past=event.get("past", False),
             message=Message(
                 address=address,
                 author=Identity(
@@ -225,7 +240,7 @@ class PlatformAdapter:
                 text=event["text"],
                 platform_id=event["id"],
                 reply_to=event.get("reply_to", ""),
-                sent_at=at,
+                sent_at=event.get("sent_at", at),
             ),
         )
 
@@ -256,7 +271,8 @@ class PlatformAdapter:
         )
 
     async def edit(self, letter: Letter) -> None:
-        await self._call("edit", id=letter.remote, text=letter.part.text)
+        if await self._call("edit", id=letter.remote, text=letter.part.text) == "gone":
+            raise Gone("it was deleted")
 
     async def find(self, letter: Letter) -> str | None:
         found = await self._call("find", key=letter.key)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,6 +303,40 @@ async def test_a_bot_that_left_the_configuration_is_apologised_for(tmp_path: Pat
 
 
 # --- nothing to say --------------------------------------------------------------------------
+
+
+async def test_what_was_said_before_anybody_listened_is_read_and_never_answered(
+    tmp_path: Path,
+) -> None:
+    bot = SayingBot()
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        async with home(tmp_path, {"bot": bot}, [adapter]):
+            for text in ("bot, are you there?", "/new", "well"):
+                early = platform.say(text, past=True)
+                await platform.until(partial(platform.confirmed.__contains__, early))
+            asked = platform.say("bot, now?")
+            await platform.until(lambda: bool(platform.answers_to(asked)))
+
+    assert ["bot, are you there?", "well", "bot, now?"] == [m.text for m in bot.turns[0].history]
+    assert len(platform.shown) == 1
+
+
+async def test_what_was_missed_is_answered_unless_it_is_too_old(tmp_path: Path) -> None:
+    bot = SayingBot()
+    now = time.time()
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        async with home(tmp_path, {"bot": bot}, [adapter], stale=600.0):
+            old = platform.say("bot, long ago", missed=True, sent_at=now - 700)
+            await platform.until(lambda: old in platform.confirmed)
+            # A clock that is wrong is no reason for silence when nothing was missed.
+            skewed = platform.say("bot, this clock is slow", sent_at=now - 700)
+            await platform.until(lambda: bool(platform.answers_to(skewed)))
+            recent = platform.say("bot, just now", missed=True, sent_at=now - 500)
+            await platform.until(lambda: bool(platform.answers_to(recent)))
+
+    assert platform.answers_to(old) == []
 
 
 async def test_silence_leaves_no_message(tmp_path: Path) -> None:

@@ -180,6 +180,64 @@ async def test_an_adapter_is_sent_no_more_letters_a_second_than_it_asks_for(
         assert loop.time() - began >= 9 / 50
 
 
+async def test_two_letters_in_one_channel_are_as_far_apart_as_the_platform_asks(
+    tmp_path: Path,
+) -> None:
+    async with posting(tmp_path, channel_pause=0.2) as post:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.gather(*(post.write(channel, "one", "two", "three") for channel in "ab"))
+        for channel in "ab":
+            await post.shown(channel, "one", "two", "three")
+
+        assert loop.time() - began >= 2 * 0.2
+
+
+async def test_what_may_still_be_under_way_is_not_looked_for_too_early(tmp_path: Path) -> None:
+    async with posting(tmp_path, settles_after=2.0) as post:
+        loop = asyncio.get_running_loop()
+        post.platform.faults.append("drop")
+        began = loop.time()
+        await post.write("general", "once")
+        await post.platform.until(lambda: "find" in post.platform.calls)
+        assert loop.time() - began >= 2.0
+        await post.house.outboxes.drained()
+
+        assert post.at("general") == ["once"]
+
+
+async def test_where_nothing_can_be_looked_up_only_a_placeholder_can_stand_twice(
+    tmp_path: Path,
+) -> None:
+    class Blind(PlatformAdapter):
+        async def find(self, letter: Letter) -> str | None:
+            return None
+
+    async with posting(tmp_path, Blind, placeholders=True) as post:
+        post.platform.faults.extend(["drop", None, "drop"])  # the first send, then the first edit
+        await post.write("general", "the text", "the next")
+        await post.shown("general", "\u2026", "the text", "the next")
+
+        assert all(shown.versions[0] == "\u2026" for shown in post.platform.shown.values())
+
+
+async def test_a_letter_on_which_the_adapter_itself_fails_holds_up_no_other_for_ever(
+    tmp_path: Path,
+) -> None:
+    class Faulty(PlatformAdapter):
+        async def send(self, letter: Letter) -> str:
+            if letter.part.text == "cursed":
+                raise TypeError("a fault of the adapter")
+            return await super().send(letter)
+
+    async with posting(tmp_path, Faulty) as post:
+        await post.write("general", "cursed", "blessed")
+        await post.shown("general", "blessed")
+        await post.house.outboxes.drained()
+
+    assert [row[:2] for row in letters(tmp_path)] == [("cursed", "dead"), ("blessed", "sent")]
+
+
 def test_pauses_grow_up_to_a_limit_and_are_never_the_same_for_everybody() -> None:
     most = [max(outbox.pause(attempts) for _ in range(200)) for attempts in range(1, 15)]
 
@@ -302,6 +360,20 @@ async def test_a_draft_that_breaks_off_while_it_grows_ends_as_the_answer(tmp_pat
         assert [shown] == list(platform.shown.values())
 
 
+async def test_an_answer_whose_draft_somebody_deleted_is_sent_anew(tmp_path: Path) -> None:
+    bot = GrowingBot()
+    async with drafting(tmp_path, bot, 100) as platform:
+        asked = platform.say("tell me", direct=True)
+        bot.grow("once")
+        await platform.until(lambda: bool(platform.answers_to(asked)))
+        [draft] = platform.answers_to(asked)
+        platform.delete(draft.id)
+        bot.end("once upon a time")
+        await platform.until(
+            lambda: [one.text for one in platform.answers_to(asked)] == ["once upon a time"]
+        )
+
+
 async def test_a_long_answer_comes_in_parts_with_the_rest_as_a_file(tmp_path: Path) -> None:
     lines = "\n".join(f"This is line number {number} of the answer." for number in range(40))
     async with Platform().serving() as platform:
@@ -358,6 +430,29 @@ async def test_a_bridged_room_tells_the_other_channel_who_spoke_and_echoes_nothi
     # A reply reference only where the question was asked.
     assert [asked, "", ""] == [s.reply_to for s in one.shown.values()]
     assert ["", "", replied] == [s.reply_to for s in two.shown.values()]
+
+
+async def test_what_is_changed_or_taken_back_is_so_in_the_other_channel_too(
+    tmp_path: Path,
+) -> None:
+    room = Room(id=0, name="lounge", bots=("bot",))
+    channels = {Address("one", "c1"): "lounge", Address("two", "c2"): "lounge"}
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(Platform().serving())
+        two = await stack.enter_async_context(Platform().serving())
+        adapters = [PlatformAdapter("one", one.port), PlatformAdapter("two", two.port)]
+        await stack.enter_async_context(
+            home(tmp_path, {}, adapters, rooms={"lounge": room}, channels=channels)
+        )
+        said = one.say("hello", channel="c1", who="ann")
+        await two.until(lambda: len(two.shown) == 1)
+        [relayed] = two.shown.values()
+        one.edit(said, "hello all", "c1")
+        await two.until(lambda: relayed.text == "ann: hello all")
+        one.delete(said, "c1")
+        await two.until(lambda: relayed.text == "(taken back)")
+
+    assert relayed.versions == ["ann: hello", "ann: hello all", "(taken back)"]
 
 
 async def test_a_command_is_nobody_elses_business(tmp_path: Path) -> None:

@@ -294,8 +294,8 @@ async def test_an_edit_changes_the_history_and_moves_the_tail(tmp_path: Path) ->
         await record(store, "next", key="p2", address=place)
         before = await store.latest()
         edit = Edited(key="e1", address=place, platform_id="p1", text="hello", at=9.0)
-        assert not (await store.record_edited(edit)).duplicate
-        assert (await store.record_edited(edit)).duplicate
+        assert not (await store.record_edited(edit, no_letters)).duplicate
+        assert (await store.record_edited(edit, no_letters)).duplicate
 
         [(room, changed)] = await store.changes(before)
         assert (room, changed.text, changed.edited_at) == ("lounge", "hello", 9.0)
@@ -319,7 +319,7 @@ async def test_a_deleted_message_is_gone_from_history_and_from_disk(tmp_path: Pa
         assert raw(tmp_path, "SELECT text FROM messages") == [("",)]
         # And nobody else is told any more.
         letters = set(raw(tmp_path, "SELECT state, text, plain FROM letters"))
-        assert {("dead", "", "")} == letters
+        assert {("dead", "(taken back)", "(taken back)")} == letters
         assert await store.claim_letter(THERE) is None
 
 
@@ -337,7 +337,7 @@ async def test_an_edit_of_something_never_recorded_changes_nothing(tmp_path: Pat
         await record(store, "hello")
         edit = Edited(key="e1", address=HERE, platform_id="unknown", text="x", at=9.0)
 
-        assert (await store.record_edited(edit)).message == 0
+        assert (await store.record_edited(edit, no_letters)).message == 0
         assert raw(tmp_path, "SELECT text FROM messages") == [("hello",)]
 
 

@@ -101,7 +101,7 @@ async def test_edits_and_deletions_reach_the_page(it: House) -> None:
         edited = Edited(
             key="e", address=said.address, platform_id=said.platform_id, text="hello", at=1.0
         )
-        await it.store.record_edited(edited)
+        await it.store.record_edited(edited, lambda said, others: ())
         change = (await ada.next("changes"))["changes"][0]
         assert (change["id"], change["text"], change["edited"]) == (posted["id"], "hello", True)
         deleted = Deleted(key="d", address=said.address, platform_id=said.platform_id, at=2.0)

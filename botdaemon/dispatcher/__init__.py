@@ -103,9 +103,13 @@ class Dispatcher:
             case Posted():
                 return await self._posted(event)
             case Edited():
-                return (await self._store.record_edited(event)).message
+                recorded = await self._store.record_edited(event, self._relay)
+                self._post.post(recorded.relayed)
+                return recorded.message
             case Deleted():
-                return (await self._store.record_deleted(event)).message
+                recorded = await self._store.record_deleted(event)
+                self._post.post(recorded.relayed)
+                return recorded.message
             case Reacted():
                 return await self._reacted(event)
             case Command():

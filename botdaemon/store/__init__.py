@@ -15,6 +15,7 @@ from botdaemon.config import room_name
 from botdaemon.errors import Refused, StoreError
 from botdaemon.store import (
     archive,
+    changes,
     database,
     files,
     intake,
@@ -149,14 +150,14 @@ class Store:
             lambda db: intake.posted(db, event, route, relay, self._next_seq, self._clock())
         )
 
-    async def record_edited(self, event: Edited) -> Recorded:
-        return await self._write(lambda db: intake.edited(db, event, self._next_seq))
+    async def record_edited(self, event: Edited, relay: Relay) -> Recorded:
+        return await self._write(lambda db: changes.edited(db, event, relay, self._next_seq))
 
     async def record_deleted(self, event: Deleted) -> Recorded:
-        return await self._write(lambda db: intake.deleted(db, event, self._next_seq))
+        return await self._write(lambda db: changes.deleted(db, event, self._next_seq))
 
     async def record_rating(self, event: Reacted | Pressed) -> Recorded:
-        return await self._write(lambda db: intake.rated(db, event, self._clock()))
+        return await self._write(lambda db: changes.rated(db, event, self._clock()))
 
     async def record_asked(
         self, address: Address, key: str, who: Identity, platform_id: str = ""

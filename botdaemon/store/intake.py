@@ -16,9 +16,6 @@ from botdaemon.store.rows import one
 from botdaemon.types import (
     Address,
     Call,
-    Control,
-    Deleted,
-    Edited,
     File,
     Here,
     Identity,
@@ -27,8 +24,6 @@ from botdaemon.types import (
     Message,
     Obligation,
     Posted,
-    Pressed,
-    Reacted,
     Recorded,
 )
 
@@ -38,8 +33,6 @@ if TYPE_CHECKING:
 Route = Callable[[Posted, Here], Sequence[Call]]
 Relay = Callable[[Message, Sequence[Address]], Sequence[Letter]]
 NextSeq = Callable[[], int]
-
-_RATINGS = {Control.GOOD: "good", Control.BAD: "bad"}
 
 
 def posted(
@@ -54,7 +47,7 @@ def posted(
     it calls for; what was said in the past obliges nobody."""
     said = event.message
     address = said.address
-    if (known := _seen(db, address.adapter, event.key)) is not None:
+    if (known := seen(db, address.adapter, event.key)) is not None:
         return known
     thread_id = rooms.thread_at(db, address, now)
     identity = None if said.author is None else identify(db, said.author, now)
@@ -84,69 +77,6 @@ def posted(
     )
 
 
-def edited(db: sqlite3.Connection, event: Edited, next_seq: NextSeq) -> Recorded:
-    """Change a recorded message; one that was never recorded is nothing to change."""
-    if (known := _seen(db, event.address.adapter, event.key)) is not None:
-        return known
-    row = _located(db, event.address, event.platform_id)
-    if row is None:
-        return Recorded(message=0, thread=0)
-    db.execute(
-        "UPDATE messages SET text = ?, edited_at = ?, seq = ? WHERE id = ?",
-        (event.text, event.at, next_seq(), row[0]),
-    )
-    return Recorded(message=row[0], thread=row[1])
-
-
-def deleted(db: sqlite3.Connection, event: Deleted, next_seq: NextSeq) -> Recorded:
-    """Forget a message: what a person took back is not kept."""
-    if (known := _seen(db, event.address.adapter, event.key)) is not None:
-        return known
-    row = _located(db, event.address, event.platform_id)
-    if row is None:
-        return Recorded(message=0, thread=0)
-    db.execute(
-        "UPDATE messages SET text = '', has_files = 0, deleted_at = ?, seq = ? WHERE id = ?",
-        (event.at, next_seq(), row[0]),
-    )
-    db.execute("DELETE FROM message_files WHERE message = ?", (row[0],))
-    # Nor is it passed on any more, and what was is not kept. One under way is left to arrive.
-    db.execute(
-        """UPDATE letters SET text = '', plain = '', error = 'taken back',
-        state = CASE state WHEN 'ready' THEN 'dead' ELSE state END
-        WHERE message = ? AND state <> 'sending'""",
-        (row[0],),
-    )
-    return Recorded(message=row[0], thread=row[1])
-
-
-def rated(db: sqlite3.Connection, event: Reacted | Pressed, now: float) -> Recorded:
-    """Keep a reaction or a rating as feedback on its message."""
-    if (known := _seen(db, event.address.adapter, event.key)) is not None:
-        return known
-    row = _located(db, event.address, event.platform_id)
-    if row is None:
-        return Recorded(message=0, thread=0)
-    identity = identify(db, event.who, now)
-    value = event.emoji if isinstance(event, Reacted) else _RATINGS[event.control]
-    if isinstance(event, Pressed):  # the other thumb is taken back
-        db.execute(
-            "DELETE FROM feedback WHERE message = ? AND identity = ? AND value IN ('good', 'bad')",
-            (row[0], identity),
-        )
-    if isinstance(event, Reacted) and not event.added:
-        db.execute(
-            "DELETE FROM feedback WHERE message = ? AND identity = ? AND value = ?",
-            (row[0], identity, value),
-        )
-    else:
-        db.execute(
-            "INSERT OR REPLACE INTO feedback (message, identity, value, at) VALUES (?, ?, ?, ?)",
-            (row[0], identity, value, event.at),
-        )
-    return Recorded(message=row[0], thread=row[1])
-
-
 def asked(
     db: sqlite3.Connection,
     address: Address,
@@ -156,10 +86,10 @@ def asked(
     now: float,
 ) -> Recorded:
     """Record that a command or button was used, once, and find its thread and message."""
-    if (known := _seen(db, address.adapter, key)) is not None:
+    if (known := seen(db, address.adapter, key)) is not None:
         return known
     identify(db, who, now)
-    if platform_id and (found := _located(db, address, platform_id)) is not None:
+    if platform_id and (found := located(db, address, platform_id)) is not None:
         return Recorded(message=found[0], thread=found[1])
     return Recorded(message=0, thread=rooms.thread_at(db, address, now))
 
@@ -167,7 +97,7 @@ def asked(
 # --- parts -----------------------------------------------------------------------------------
 
 
-def _seen(db: sqlite3.Connection, adapter: str, key: str) -> Recorded | None:
+def seen(db: sqlite3.Connection, adapter: str, key: str) -> Recorded | None:
     """Claim the event's key, or tell what became of it the first time."""
     cursor = db.execute(
         "INSERT INTO events (adapter, key) VALUES (?, ?) ON CONFLICT DO NOTHING", (adapter, key)
@@ -289,7 +219,7 @@ def insert_letter(
     )
 
 
-def _located(db: sqlite3.Connection, address: Address, platform_id: str) -> tuple[int, int] | None:
+def located(db: sqlite3.Connection, address: Address, platform_id: str) -> tuple[int, int] | None:
     """(message, thread) of something said on a platform, by a person or by us.
 
     A mirror names messages by the store's own ids.
@@ -322,7 +252,7 @@ def _here(db: sqlite3.Connection, event: Posted, thread_id: int) -> Here:
     bots, host, aside = row if row is not None else (None, "", bool(event.message.address.topic))
     replied_to = ""
     if event.message.reply_to:
-        found = _located(db, event.message.address, event.message.reply_to)
+        found = located(db, event.message.address, event.message.reply_to)
         if found is not None:
             replied_to = one(db, "SELECT bot FROM messages WHERE id = ?", found[:1])
     joined: tuple[str, ...] = ()
