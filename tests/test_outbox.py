@@ -12,8 +12,8 @@ import pytest
 from house import Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter
 
-from botdaemon import outbox
 from botdaemon.errors import TryLater
+from botdaemon.outbox import lanes
 from botdaemon.types import Address, Draft, Kind, Letter, Message, Part, Room
 
 if TYPE_CHECKING:
@@ -239,14 +239,14 @@ async def test_a_letter_on_which_the_adapter_itself_fails_holds_up_no_other_for_
 
 
 def test_pauses_grow_up_to_a_limit_and_are_never_the_same_for_everybody() -> None:
-    most = [max(outbox.pause(attempts) for _ in range(200)) for attempts in range(1, 15)]
+    most = [max(lanes.pause(attempts) for _ in range(200)) for attempts in range(1, 15)]
 
-    assert most[0] <= outbox.FIRST_PAUSE
+    assert most[0] <= lanes.FIRST_PAUSE
     assert all(later > earlier for earlier, later in itertools.pairwise(most[:7]))
-    assert max(most) <= outbox.LONGEST_PAUSE
-    assert outbox.pause(10_000) <= outbox.LONGEST_PAUSE
-    assert len({outbox.pause(5) for _ in range(20)}) > 1
-    assert all(outbox.pause(n) >= outbox.FIRST_PAUSE / 2 for n in range(1, 15))
+    assert max(most) <= lanes.LONGEST_PAUSE
+    assert lanes.pause(10_000) <= lanes.LONGEST_PAUSE
+    assert len({lanes.pause(5) for _ in range(20)}) > 1
+    assert all(lanes.pause(n) >= lanes.FIRST_PAUSE / 2 for n in range(1, 15))
 
 
 # --- answers and live drafts -----------------------------------------------------------------

@@ -48,6 +48,9 @@ __all__ = ["Dispatcher", "House", "Limits"]
 
 log = logging.getLogger(__name__)
 
+#: the share of a platform's limit from which on the rest of a text is expected in another message
+FULL = 0.9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
@@ -155,6 +158,7 @@ class Dispatcher:
                 obligation,
                 server=event.server,
                 of_a_bot=said.author is not None and said.author.is_bot,
+                goes_on=self._is_full(said),
             )
         return recorded.message
 
@@ -168,6 +172,11 @@ class Dispatcher:
                 "limits.message_characters allows; nothing was recorded"
             )
         return ""
+
+    def _is_full(self, said: Message) -> bool:
+        """Whether a message is as long as its platform allows."""
+        traits = self._house.couriers.get(said.address.adapter)
+        return traits is not None and len(said.text) >= FULL * traits.text_limit
 
     def _typed(self, event: Posted) -> tuple[tuple[str, str] | None, str]:
         """The command in a message, or what to say of one that does not exist."""

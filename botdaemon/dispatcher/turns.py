@@ -45,6 +45,8 @@ class Limits:
     turns_at_once: int = 1
     #: messages of one person that come within this time of each other become one turn
     merge: float = 0.6
+    #: so much longer is waited for the rest of a text that its platform has cut
+    rest: float = 1.4
     #: longest time for one answer
     turn: float = 300.0
     #: answers that may be asked for within a minute
@@ -118,12 +120,18 @@ class Turns:
     # --- taking turns on ---------------------------------------------------------------------
 
     async def accept(
-        self, obligation: Obligation, *, server: str = "", of_a_bot: bool = False
+        self,
+        obligation: Obligation,
+        *,
+        server: str = "",
+        of_a_bot: bool = False,
+        goes_on: bool = False,
     ) -> None:
-        """Take a turn on, or say why not; another bot is not told, it might answer."""
+        """Take a turn on, or say why not; another bot is not told, it might answer. A message that
+        `goes_on` is as long as its platform allows: the rest probably follows."""
         if obligation.joined:
             if obligation.turn in self._joined_at:
-                self._joined_at[obligation.turn] = time.monotonic()
+                self._joined(obligation, goes_on)
         elif of_a_bot and not self._to_bots(obligation):
             await self._mouth.end(obligation, "refused", "answers_to_bots_per_hour")
         elif refusal := self._refusal(obligation):
@@ -134,6 +142,12 @@ class Turns:
                 await self._mouth.apologise(obligation, words, close="refused", about=about)
             else:
                 self.take(obligation)
+                self._joined(obligation, goes_on)
+
+    def _joined(self, obligation: Obligation, goes_on: bool) -> None:
+        self._joined_at[obligation.turn] = time.monotonic() + (
+            self._limits.rest if goes_on else 0.0
+        )
 
     def take(self, obligation: Obligation) -> None:
         """Take a turn on, whatever the queue holds (it was accepted before a restart)."""

@@ -1,0 +1,232 @@
+"""How a bot says something on the fake Telegram and changes it. Knows no connections."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from fake_telegram_params import Params, Upload
+from fake_telegram_world import Chat, File, Json, Kept, Refused, World, is_picture
+
+if TYPE_CHECKING:
+    from fake_telegram_text import Marked
+
+LONGEST_TEXT, LONGEST_CAPTION = 4096, 1024
+BIGGEST_PHOTO = 10 << 20
+# Those that a bot may give, as far as anybody here uses them; each is one code point.
+REACTIONS = set("👍👎❤🔥🥰👏😁🤔🤯😱🤬😢🎉🤩🤮💩🙏👌🕊🤡🥱👀✍🫡🤷💯⚡")
+UNCHANGED = (
+    "Bad Request: message is not modified: specified new message content and reply markup are "
+    "exactly the same as a current content and reply markup of the message"
+)
+
+
+class Sending:
+    """The methods about messages. They are named as the API names them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._sent: dict[int, deque[float]] = {}
+        self.per_chat: tuple[int, float] | None = None
+        """So many sends and edits in so many seconds, in each chat."""
+
+    # --- saying something -------------------------------------------------------------------------
+
+    def sendMessage(self, params: Params) -> Json:
+        too_long = "Bad Request: message is too long"
+        marked = params.marked("text", "entities", LONGEST_TEXT, too_long)
+        if not marked.text:
+            raise Refused(400, "Bad Request: message text is empty")
+        return self._send(params, self._world.said(marked, caption=False) | params.preview(), [])
+
+    def sendPhoto(self, params: Params) -> Json:
+        return self._send_file(params, "photo")
+
+    def sendDocument(self, params: Params) -> Json:
+        return self._send_file(params, "document")
+
+    def _send_file(self, params: Params, kind: str) -> Json:
+        marked = self._caption(params)
+        given = params.file(kind)
+        if not given:
+            raise Refused(400, f"Bad Request: there is no {kind} in the request")
+        if isinstance(given, str):
+            if given.startswith(("http://", "https://")):
+                raise Refused(400, "Bad Request: failed to get HTTP URL content")
+            if given not in self._world.files:
+                raise Refused(400, "Bad Request: wrong file identifier/HTTP URL specified")
+            given = Upload(self._world.files[given].name, self._world.files[given].data)
+        if not given.data:
+            raise Refused(400, "Bad Request: file must be non-empty")
+        if kind == "photo":
+            if len(given.data) > BIGGEST_PHOTO:
+                raise Refused(400, "Bad Request: file is too big")
+            if not is_picture(given.data):
+                raise Refused(400, "Bad Request: IMAGE_PROCESS_FAILED")
+        content, file = self._world.media(given.name, given.data, photo=kind == "photo")
+        return self._send(params, content | self._world.said(marked, caption=True), [file])
+
+    def _caption(self, params: Params) -> Marked:
+        too_long = "Bad Request: message caption is too long"
+        return params.marked("caption", "caption_entities", LONGEST_CAPTION, too_long)
+
+    def _send(self, params: Params, content: Json, files: list[File]) -> Json:
+        chat = self._writable(params)
+        self._flood(chat)
+        thread = self._thread(chat, params.number("message_thread_id"))
+        answers = self._answered(chat, params)
+        if chat.kind == "channel" and chat.status != "administrator":
+            raise Refused(400, "Bad Request: need administrator rights in the channel chat")
+        content = content | params.keyboard()
+        if params.flag("protect_content"):
+            content["has_protected_content"] = True
+        kept = self._world.keep(
+            chat, self._world.bot, content, thread=thread, answers=answers, files=files
+        )
+        return kept.raw
+
+    def _answered(self, chat: Chat, params: Params) -> Kept | None:
+        reply = params.json("reply_parameters", "reply parameters")
+        if reply is None and params.number("reply_to_message_id"):
+            reply = {
+                "message_id": params.number("reply_to_message_id"),
+                "allow_sending_without_reply": params.flag("allow_sending_without_reply"),
+            }
+        if reply is None:
+            return None
+        if not isinstance(reply, dict):
+            raise Refused(400, "Bad Request: object expected as reply parameters")
+        kept = chat.messages.get(int(reply.get("message_id", 0)))
+        if kept is None or kept.gone or reply.get("chat_id", chat.id) != chat.id:
+            if reply.get("allow_sending_without_reply"):
+                return None
+            raise Refused(400, "Bad Request: message to be replied not found")
+        if reply.get("quote", "") not in kept.text:
+            raise Refused(400, "Bad Request: QUOTE_TEXT_INVALID")
+        return kept
+
+    def _flood(self, chat: Chat) -> None:
+        """The limit on sends and edits in a chat, where a test sets one."""
+        if self.per_chat is None:
+            return
+        most, seconds = self.per_chat
+        now, sent = time.monotonic(), self._sent.setdefault(chat.id, deque())
+        while sent and sent[0] <= now - seconds:
+            sent.popleft()
+        if len(sent) >= most:
+            raise too_many(sent[0] + seconds - now)
+        sent.append(now)
+
+    # --- changing what was said -------------------------------------------------------------------
+
+    def editMessageText(self, params: Params) -> Json:
+        kept = self._own(params)
+        if "text" not in kept.raw:
+            raise Refused(400, "Bad Request: there is no text in the message to edit")
+        too_long = "Bad Request: MESSAGE_TOO_LONG"
+        marked = params.marked("text", "entities", LONGEST_TEXT, too_long)
+        if not marked.text:
+            raise Refused(400, "Bad Request: message text is empty")
+        return self._edit(
+            kept, self._world.said(marked, caption=False) | params.preview(), params.keyboard()
+        )
+
+    def editMessageCaption(self, params: Params) -> Json:
+        kept = self._own(params)
+        if "text" in kept.raw:
+            raise Refused(400, "Bad Request: there is no caption in the message to edit")
+        return self._edit(
+            kept, self._world.said(self._caption(params), caption=True), params.keyboard()
+        )
+
+    def editMessageReplyMarkup(self, params: Params) -> Json:
+        kept, keyboard = self._own(params), params.keyboard()
+        if kept.raw.get("reply_markup") == keyboard.get("reply_markup"):
+            raise Refused(400, UNCHANGED)
+        self._flood(kept.chat)
+        kept.raw.pop("reply_markup", None)
+        kept.raw |= keyboard | {"edit_date": int(time.time())}
+        return kept.raw
+
+    def _edit(self, kept: Kept, content: Json, keyboard: Json) -> Json:
+        looks = ("text", "caption", "entities", "caption_entities", "reply_markup")
+        new = content | keyboard
+        if all(kept.raw.get(key) == new.get(key) for key in looks):
+            raise Refused(400, UNCHANGED)
+        self._flood(kept.chat)
+        kept.raw.pop("reply_markup", None)
+        self._world.rewrite(kept, new)
+        return kept.raw
+
+    def _own(self, params: Params) -> Kept:
+        chat = self._writable(params)
+        kept = chat.messages.get(params.number("message_id"))
+        if kept is None or kept.gone:
+            raise Refused(400, "Bad Request: message to edit not found")
+        ours = kept.raw.get("from", {}).get("id") == self._world.bot.id
+        if not ours or "forum_topic_created" in kept.raw:
+            raise Refused(400, "Bad Request: message can't be edited")
+        return kept
+
+    def deleteMessage(self, params: Params) -> bool:
+        chat = self._writable(params)
+        kept = chat.messages.get(params.number("message_id"))
+        if kept is None or kept.gone:
+            raise Refused(400, "Bad Request: message to delete not found")
+        ours = kept.raw.get("from", {}).get("id") == self._world.bot.id
+        if not (ours or chat.kind == "private" or chat.status == "administrator"):
+            raise Refused(400, "Bad Request: message can't be deleted for everyone")
+        kept.gone = True
+        return True
+
+    def setMessageReaction(self, params: Params) -> bool:
+        chat = self._writable(params)
+        kept = chat.messages.get(params.number("message_id"))
+        if kept is None or kept.gone:
+            raise Refused(400, "Bad Request: message to react not found")
+        reactions = params.json("reaction", "reaction types") or []
+        if not isinstance(reactions, list):
+            raise Refused(400, "Bad Request: expected an Array of ReactionType")
+        if len(reactions) > 1:
+            raise Refused(400, "Bad Request: REACTIONS_TOO_MANY")
+        if any(reaction.get("emoji") not in REACTIONS for reaction in reactions):
+            raise Refused(400, "Bad Request: REACTION_INVALID")
+        kept.reactions[self._world.bot.name] = [reaction["emoji"] for reaction in reactions]
+        return True
+
+    # --- what is refused in all of them -----------------------------------------------------------
+
+    def _chat(self, params: Params) -> Chat:
+        if not params.text("chat_id"):
+            raise Refused(400, "Bad Request: chat_id is empty")
+        chat = self._world.chats.get(params.number("chat_id"))
+        if chat is None:
+            raise Refused(400, "Bad Request: chat not found")
+        if chat.migrated_to:
+            raise Refused(
+                400,
+                "Bad Request: group chat was upgraded to a supergroup chat",
+                migrate_to_chat_id=chat.migrated_to,
+            )
+        if chat.status == "kicked" and chat.kind == "private":
+            raise Refused(403, "Forbidden: bot was blocked by the user")
+        if chat.status == "kicked":
+            raise Refused(403, f"Forbidden: bot was kicked from the {chat.kind} chat")
+        return chat
+
+    def _writable(self, params: Params) -> Chat:
+        chat = self._chat(params)
+        if chat.person is not None and not chat.person.started:
+            raise Refused(403, "Forbidden: bot can't initiate conversation with a user")
+        return chat
+
+    def _thread(self, chat: Chat, thread: int) -> int:
+        if thread and (not chat.forum or thread not in chat.topics):
+            raise Refused(400, "Bad Request: message thread not found")
+        return thread
+
+
+def too_many(seconds: float) -> Refused:
+    after = max(1, round(seconds))
+    return Refused(429, f"Too Many Requests: retry after {after}", retry_after=after)
