@@ -6,18 +6,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import random
 import signal
-import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdaemon import logs, systemd
+from botdaemon import systemd
 from botdaemon.app import imports, parts
+from botdaemon.app.keep import keep
 from botdaemon.config import Config, WebConfig, load
 from botdaemon.dispatcher import Dispatcher
-from botdaemon.errors import AdapterDown, AdapterRefused, ConfigError
+from botdaemon.errors import ConfigError
 from botdaemon.outbox import Outboxes
 from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
@@ -26,13 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from botdaemon.ports import Adapter, Deliver
+    from botdaemon.ports import Adapter
     from botdaemon.web import Server
 
 log = logging.getLogger(__name__)
-
-#: seconds before an adapter that is down is started again, doubling up to the longest
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 
 
 @dataclass(slots=True)
@@ -181,7 +177,7 @@ async def running(
         for name, adapter in connected.items():
             ready[name] = True
             lives.create_task(
-                _keep(adapter, dispatcher.deliver, ready, left), name=f"adapter {name}"
+                keep(adapter, dispatcher.deliver, ready, left), name=f"adapter {name}"
             )
         ready["daemon"] = True
         yield Daemon(
@@ -192,33 +188,3 @@ async def running(
             servers=servers,
             left=left,
         )
-
-
-async def _keep(
-    adapter: Adapter, deliver: Deliver, ready: dict[str, bool | str], left: asyncio.Event
-) -> None:
-    """Keep an adapter connected. One that is down comes back; one that is refused stays away and
-    is said; any other error is a fault of ours and ends the daemon with the adapter's name."""
-    pause = FIRST_PAUSE
-    with logs.context(adapter=adapter.name):
-        while True:
-            began = time.monotonic()
-            try:
-                await adapter.run(deliver)
-                left.set()
-                return
-            except AdapterRefused as error:
-                ready[adapter.name] = str(error)
-                log.error("refused: %s", error, extra={"event": "adapter_refused"})
-                return
-            except AdapterDown as error:
-                if time.monotonic() - began > LONGEST_PAUSE:
-                    pause = FIRST_PAUSE
-                ready[adapter.name] = str(error)
-                log.warning(
-                    "down, next try in %.0f s: %s", pause, error, extra={"event": "adapter_down"}
-                )
-            # Not exactly then: after an outage the whole world comes back at the same moment.
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-            pause = min(2 * pause, LONGEST_PAUSE)
-            ready[adapter.name] = True

@@ -1,0 +1,70 @@
+"""Keeps an adapter connected. Knows nothing of what it is connected to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdaemon import logs
+from botdaemon.errors import AdapterDown, AdapterRefused
+
+if TYPE_CHECKING:
+    from botdaemon.ports import Adapter, Deliver
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Seconds before an adapter that ended is started again, doubling from one end to the next."""
+
+    first: float = 2.0
+    longest: float = 300.0
+
+    def after(self, ends: int) -> float:
+        """After so many ends in a row; never the same for everybody, since after an outage the
+        whole world comes back at once."""
+        whole = min(self.longest, self.first * 2.0 ** min(ends - 1, 20))
+        return whole * random.uniform(0.8, 1.2)
+
+
+async def keep(
+    adapter: Adapter,
+    deliver: Deliver,
+    ready: dict[str, bool | str],
+    left: asyncio.Event,
+    pauses: Pauses = Pauses(),
+) -> None:
+    """Run the adapter until it leaves by itself (`left` is set) or is refused. One that is down
+    comes back after a pause, and so does one that failed by a fault of its own: what one platform
+    sends must not end the conversations on the others. `ready` says how it is."""
+    ends = 0
+    with logs.context(adapter=adapter.name):
+        while True:
+            began = time.monotonic()
+            try:
+                await adapter.run(deliver)
+                left.set()
+                return
+            except AdapterRefused as error:
+                ready[adapter.name] = str(error)
+                log.error("refused: %s", error, extra={"event": "adapter_refused"})
+                return
+            except AdapterDown as error:
+                reason = str(error)
+            except Exception as error:
+                reason = f"a fault of its own: {error!r}"
+                log.exception("the adapter failed", extra={"event": "adapter_failed"})
+            # Who stayed for long comes back soon; who ends again and again, ever later.
+            ends = 1 if time.monotonic() - began > pauses.longest else ends + 1
+            pause = pauses.after(ends)
+            ready[adapter.name] = reason
+            log.warning(
+                "down, next try in %.0f s: %s", pause, reason, extra={"event": "adapter_down"}
+            )
+            await asyncio.sleep(pause)
+            ready[adapter.name] = True

@@ -1,0 +1,71 @@
+"""Adapters are kept connected: one that is down comes back, one that is refused is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from botdaemon.app.keep import Pauses, keep
+from botdaemon.errors import AdapterDown, AdapterRefused
+
+if TYPE_CHECKING:
+    import pytest
+
+SOON = Pauses(first=0.01, longest=10.0)
+
+
+class Line:
+    """Ends as it is told, one after the other, and then leaves."""
+
+    name = "line"
+
+    def __init__(self, *ends: Exception) -> None:
+        self.ends = list(ends)
+        self.runs = 0
+
+    async def run(self, deliver: Any) -> None:
+        self.runs += 1
+        if self.ends:
+            raise self.ends.pop(0)
+
+
+async def kept(adapter: Any) -> dict[str, bool | str]:
+    ready: dict[str, bool | str] = {"line": True}
+    left = asyncio.Event()
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, SOON)
+    return ready
+
+
+async def test_an_adapter_that_is_down_comes_back() -> None:
+    line = Line(AdapterDown("no network"), AdapterDown("no network"))
+
+    assert await kept(line) == {"line": True}
+    assert line.runs == 3
+
+
+async def test_an_adapter_that_is_refused_is_left_alone_and_the_reason_is_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    line = Line(AdapterRefused("the token is not valid; make a new one"))
+
+    assert await kept(line) == {"line": "the token is not valid; make a new one"}
+    assert line.runs == 1
+    assert caplog.text.count("the token is not valid") == 1
+
+
+async def test_a_fault_of_an_adapter_is_its_own_affair_and_it_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    line = Line(KeyError("content"))
+
+    assert await kept(line) == {"line": True}
+    assert "KeyError" in caplog.text
+
+
+def test_the_pauses_double_up_to_the_longest_and_differ() -> None:
+    pauses = Pauses(first=2.0, longest=300.0)
+
+    assert 1.6 <= pauses.after(1) <= 2.4
+    assert 6.4 <= pauses.after(3) <= 9.6
+    assert pauses.after(1000) <= 360.0
+    assert len({pauses.after(4) for _ in range(10)}) > 1
