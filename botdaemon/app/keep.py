@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: seconds after which an adapter has been there for long
+LONG = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
     """Seconds before an adapter that ended is started again, doubling from one end to the next."""
 
     first: float = 2.0
-    longest: float = 300.0
+    longest: float = 60.0
 
     def after(self, ends: int) -> float:
         """After so many ends in a row; never the same for everybody, since after an outage the
@@ -60,7 +63,7 @@ async def keep(
                 reason = f"a fault of its own: {error!r}"
                 log.exception("the adapter failed", extra={"event": "adapter_failed"})
             # Who stayed for long comes back soon; who ends again and again, ever later.
-            ends = 1 if time.monotonic() - began > pauses.longest else ends + 1
+            ends = 1 if time.monotonic() - began > LONG else ends + 1
             pause = pauses.after(ends)
             ready[adapter.name] = reason
             log.warning(
