@@ -7,7 +7,7 @@ CONFIG ?= $(firstword $(wildcard config.toml) config.example.toml)
 ROUNDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat dev check test format bench campaign clean
+.PHONY: help run chat dev check test format bench campaign judges clean
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input \
@@ -30,8 +30,9 @@ check: .venv/.dev ## look at the code without running it: ruff, mypy, import-lin
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# Most tests wait for something most of the time, so there are more workers than cores.
 test: check ## check, then run every test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 format: .venv/.dev ## bring the code into its form
 	$(BIN)/ruff check --quiet --fix
@@ -40,11 +41,17 @@ format: .venv/.dev ## bring the code into its form
 bench: .venv/.run ## measure; prints a table and writes benchmarks/out/NAME.json
 	$(BIN)/python -m benchmarks
 
-campaign: .venv/.dev ## repeat the tests of the promises ROUNDS times, with new random texts
+campaign: .venv/.dev judges ## every crash point, and the tests of the promises ROUNDS times
+	CRASH_POINTS=all $(BIN)/python -m pytest -q -x tests/test_platform_kills.py tests/test_judges.py
 	@for round in $$(seq $(ROUNDS)); do \
 		echo "round $$round of $(ROUNDS)"; \
 		CHAOS_KILLS=25 $(BIN)/python -m pytest -q -x tests/test_promises.py tests/test_kill.py \
-			tests/test_chaos.py tests/test_render.py || exit 1; \
+			tests/test_chaos.py tests/test_platform_chaos.py tests/test_render.py || exit 1; \
+	done
+
+judges: ## install the clients by others that judge the fake platforms; needs npm
+	@for judge in tests/judges/*/; do \
+		npm --prefix "$$judge" ci --silent --no-audit --no-fund || exit 1; \
 	done
 
 clean: ## remove what make and the tools made; data stays

@@ -219,7 +219,8 @@ def test_the_readme_names_every_command_and_every_exit_code() -> None:
     readme = text_of("README.md")
     codes = re.findall(r"\b(\d+) [a-z]", (cli.__doc__ or "").split("Exit codes:")[1])
 
-    assert [spec.name for spec in commands.COMMANDS if f"`/{spec.name}`" not in readme] == []
+    shown = [f"`/{' '.join(filter(None, (c.name, c.argument)))}`" for c in commands.COMMANDS]
+    assert [command for command in shown if command not in readme] == []
     assert [name for name in cli.main.commands if f"botdaemon {name}" not in readme] == []
     assert codes
     assert [code for code in codes if f"| {code} |" not in readme] == []
