@@ -34,6 +34,10 @@ LONGEST_RAW = 20_000
 LOADING = 2.0
 
 
+#: no place of any platform: under it the baseline is kept while the adapter is off track
+_OFF = Address("", "", "off track")
+
+
 class Inlet:
     """One connection's way in. `order` turns a platform id into something that grows with time."""
 
@@ -50,15 +54,20 @@ class Inlet:
         self._baseline = ""
         self._meanwhile: dict[Address, str] = {}
         self._on_track = False
+        self._marked = False  # the baseline is on disk, since cursors move while off track
         #: set when a message could not be recorded: what follows must be read again
         self.behind = asyncio.Event()
 
     # --- what comes in -----------------------------------------------------------------------
 
-    async def post(self, event: Posted, earlier: Earlier | None = None) -> int:
+    async def post(
+        self, event: Posted, earlier: Earlier | None = None, *, read_in: Address | None = None
+    ) -> int:
         """Deliver a message; the first one of a place after what was said there before it.
 
-        Messages of one place are recorded in the order of these calls. Raises like `Deliver`.
+        Messages of one place are recorded in the order of these calls. `read_in` is the place in
+        whose history it stands, where that is another: a message that begins a thread of its own
+        stands in its channel's. Raises like `Deliver`.
         """
         address = event.message.address
         lock = self._locks.get(address)
@@ -75,7 +84,7 @@ class Inlet:
                 raise
         self._remember(address)
         if not event.missed:
-            await self._reached(address, event.message.platform_id)
+            await self._reached(read_in or address, event.message.platform_id)
         return message
 
     async def quarantine(self, raw: str, error: BaseException) -> None:
@@ -115,8 +124,11 @@ class Inlet:
     async def open(self, now: str) -> None:
         """Read the cursors; at the very first start everything before the id `now` is past."""
         self._cursors = await self._shelf.cursors(self._adapter)
-        if not self._cursors:
-            await self.reached(Address(self._adapter, "", ""), now)
+        self._baseline = self._cursors.pop((_OFF.channel, _OFF.topic), "")
+        self._marked = bool(self._baseline)
+        if not self._baseline and not self._cursors:
+            await self._shelf.move_cursor(Address(self._adapter, "", ""), now)
+            self._cursors["", ""] = now
         self.lose_track()
 
     def lose_track(self) -> None:
@@ -134,8 +146,16 @@ class Inlet:
         """Everything at a place up to this id is recorded."""
         place = (address.channel, address.topic)
         if place not in self._cursors or self._order(last) > self._order(self._cursors[place]):
+            if not self._on_track and not self._marked:
+                # Before the first cursor moves: after a crash in the middle of it, the newest
+                # cursor would not be from where places without one must be read.
+                self._marked = True
+                await self._mark(self._baseline)
             self._cursors[place] = last
             await self._shelf.move_cursor(address, last)
+
+    async def _mark(self, baseline: str) -> None:
+        await self._shelf.move_cursor(replace(_OFF, adapter=self._adapter), baseline)
 
     async def on_track(self) -> None:
         """What was missed has been read: live events move the cursors again."""
@@ -143,6 +163,9 @@ class Inlet:
         for address, last in meanwhile.items():
             await self.reached(address, last)
         self._on_track = True
+        if self._marked:
+            self._marked = False
+            await self._mark("")
 
     async def _reached(self, address: Address, last: str) -> None:
         if self._on_track:

@@ -22,7 +22,8 @@ class _Left(Exception):
 
 class Tasks(asyncio.TaskGroup):
     """A task group that says which of its tasks failed: half alive is the worst state, so one
-    that fails ends them all, and with them the daemon."""
+    that fails ends them all, and with them the daemon. Once it has ended, whoever wants a task of
+    it is cancelled."""
 
     def create_task(
         self,
@@ -31,7 +32,13 @@ class Tasks(asyncio.TaskGroup):
         name: str | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[T]:
-        task = super().create_task(coro, name=name, context=context)
+        try:
+            task = super().create_task(coro, name=name, context=context)
+        except RuntimeError:
+            # The daemon ends, and what is left is on disk: whoever still has something to do here
+            # is too late, and ends with it.
+            coro.close()
+            raise asyncio.CancelledError("the daemon ends") from None
         task.add_done_callback(_tell)
         return task
 

@@ -117,7 +117,6 @@ async def home(
         opened = await stack.enter_async_context(open_store(directory))
         await opened.settle_rooms(rooms or {}, channels or {}, mirrors=mirrors, bots=list(bots))
         store = around(opened)
-        lives = await stack.enter_async_context(background())
         connected = {adapter.name: around(adapter) for adapter in (*adapters, *connect(store))}
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
         serving = dict.fromkeys([*connected, *mirrors, "test"], tuple(bots))
@@ -134,9 +133,7 @@ async def home(
                     if isinstance(adapter, Courier)
                 },
                 serving=serving,
-                route=Router(
-                    [Triggers(bot=bot, names=(bot,)) for bot in bots], serving, free=free
-                ),
+                route=Router([Triggers(bot=bot, names=(bot,)) for bot in bots], serving, free=free),
                 limits=Limits(**{**_GENEROUS, **limits}),
                 access=Access(access or {}),
                 ours=free or {},
@@ -145,6 +142,7 @@ async def home(
             outboxes,
             await stack.enter_async_context(background()),
         )
+        lives = await stack.enter_async_context(background())
         await outboxes.resume()
         await dispatcher.recover()
         for adapter in connected.values():

@@ -130,6 +130,38 @@ async def test_a_crash_during_a_catch_up_skips_no_gap(tmp_path: Path) -> None:
         assert (await it.cursors())["general", ""] == "105"
 
 
+async def test_after_a_crash_in_a_catch_up_a_new_place_is_still_read_from_the_beginning(
+    tmp_path: Path,
+) -> None:
+    async with way(tmp_path) as it:
+        await it.inlet.open("100")
+        await it.inlet.on_track()
+        await it.inlet.post(posted(101))
+        it.inlet.lose_track()
+        await it.inlet.reached(HERE, "150")
+
+    async with way(tmp_path) as it:  # as after a crash, before the new place was read
+        await it.inlet.open("200")
+        assert it.inlet.cursor(Address("chat", "new")) == "101"
+        await it.inlet.on_track()
+        await it.inlet.post(posted(201))
+
+    async with way(tmp_path) as it:
+        await it.inlet.open("300")
+        assert it.inlet.cursor(Address("chat", "new")) == "201"
+
+
+async def test_a_message_that_begins_a_thread_moves_the_cursor_of_its_channel(
+    tmp_path: Path,
+) -> None:
+    async with way(tmp_path) as it:
+        await it.inlet.open("100")
+        await it.inlet.on_track()
+        await it.inlet.post(posted(101, Address("chat", "general", "101")), read_in=HERE)
+
+        assert await it.cursors() == {("", ""): "100", ("general", ""): "101"}
+
+
 async def test_a_place_never_heard_of_is_read_from_where_the_track_was_lost(
     tmp_path: Path,
 ) -> None:

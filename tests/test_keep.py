@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from botdaemon.app.keep import Pauses, keep
 from botdaemon.errors import AdapterDown, AdapterRefused
-
-if TYPE_CHECKING:
-    import pytest
+from botdaemon.tasks import background
 
 SOON = Pauses(first=0.01, longest=10.0)
 
@@ -69,3 +69,11 @@ def test_the_pauses_double_up_to_the_longest_and_differ() -> None:
     assert 6.4 <= pauses.after(3) <= 9.6
     assert pauses.after(1000) <= 72.0
     assert len({pauses.after(4) for _ in range(10)}) > 1
+
+
+async def test_whoever_wants_a_task_when_the_daemon_has_ended_ends_with_it() -> None:
+    async with background() as tasks:
+        pass
+
+    with pytest.raises(asyncio.CancelledError):
+        tasks.create_task(asyncio.sleep(0))

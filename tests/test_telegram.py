@@ -683,7 +683,7 @@ async def test_a_telegram_that_cannot_be_reached_is_down_and_not_refused(tmp_pat
         fake.faults.next("getMe", Answer(404, "<html>a proxy</html>"))
         with pytest.raises(AdapterDown, match="not Telegram"):
             await alone.run(Ear())
-        with pytest.raises(AdapterDown, match="not connected"):
+        with pytest.raises(TryLater, match="not connected"):
             await alone.send(letter("1"))
 
 

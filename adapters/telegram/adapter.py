@@ -43,6 +43,8 @@ TEXT_LIMIT = 4000
 LETTERS_PER_SECOND = 25.0
 #: seconds: Telegram shows typing for five
 TYPING_PAUSE = 4.0
+#: seconds until letters are tried again while there is no connection
+RECONNECTED = 2.0
 #: seconds until letters are tried again while another program has the account
 RIVAL_PAUSE = 5.0
 
@@ -167,7 +169,9 @@ class TelegramAdapter:
 
     def _connected(self) -> Bot:
         if self._bot is None or self._poller is None:
-            raise AdapterDown(f"[adapters.{self._name}] is not connected to Telegram")
+            raise TryLater(
+                f"[adapters.{self._name}] is not connected to Telegram", after=RECONNECTED
+            )
         if self._poller.rival:
             raise TryLater("another program polls Telegram with the same token", after=RIVAL_PAUSE)
         return self._bot

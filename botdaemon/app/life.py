@@ -161,8 +161,8 @@ async def running(
         # 3. The models and the bots that think with them.
         engines, status = await parts.make_engines(config, stack)
         bots = {name: parts.make_bot(config, name, engines) for name in config.bots}
-        # 4. From the inside out: what ends first is entered last.
-        lives = await stack.enter_async_context(background())
+        # 4. From the inside out: what ends first is entered last, the adapters before all: what
+        # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
         dispatcher = Dispatcher(
             store,
@@ -170,6 +170,7 @@ async def running(
             outboxes,
             await stack.enter_async_context(background()),
         )
+        lives = await stack.enter_async_context(background())
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()

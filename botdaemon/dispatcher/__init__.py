@@ -195,7 +195,9 @@ class Dispatcher:
             # In a channel with other bots it may be one of theirs.
             return None, str(error) if ours or event.mentioned else ""
         if typed and said.text.lstrip().startswith("!"):
-            return (typed if ours or event.mentioned or address.topic else None), ""
+            # A message that begins a thread of its own has its own id for a topic.
+            aside = address.topic not in ("", said.platform_id)
+            return (typed if ours or event.mentioned or aside else None), ""
         return typed, ""
 
     async def _admission(

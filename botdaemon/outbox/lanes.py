@@ -56,6 +56,7 @@ class Outbox:
         self._clock = clock
         self._lanes: dict[Address, bool] = {}  # is there news since the lane last looked?
         self._at_work: dict[Address, asyncio.Task[None]] = {}
+        self._reasons: dict[Address, str] = {}  # why the address's letter waits
         self._waiting = 0  # lanes that can do nothing before a time
         self._locks: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
         #: network calls under way
@@ -119,6 +120,8 @@ class Outbox:
                     settled = None
                     if isinstance(claimed, tuple):
                         settled = await self._deliver(*claimed)
+                        if settled is not None:
+                            self._reasons.pop(address, None)
                         continue
                 except StoreError:
                     # The disk is full: what was sent stays *sending* and will be verified.
@@ -127,6 +130,7 @@ class Outbox:
                 await self._wait(claimed)
             elif not self._lanes[address]:
                 del self._lanes[address], self._at_work[address]
+                self._reasons.pop(address, None)
                 self._rest()
                 return
 
@@ -193,11 +197,15 @@ class Outbox:
     async def _postpone(
         self, letter: Letter, after: float, error: Exception, *, sent: bool
     ) -> None:
-        log.warning(
+        reason = str(error) or type(error).__name__
+        # Said once, however often it is tried: a platform may be away for hours.
+        log.log(
+            logging.DEBUG if self._reasons.get(letter.address) == reason else logging.WARNING,
             "letter %d waits %.1f s: %s",
             letter.id,
             after,
-            error or type(error).__name__,
+            reason,
             extra={"event": "letter_postponed", "adapter": letter.address.adapter},
         )
+        self._reasons[letter.address] = reason
         await self._store.postpone(letter.id, self._clock() + after, str(error), sent=sent)

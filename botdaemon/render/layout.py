@@ -7,17 +7,18 @@ platform may show in its own way (emphasis, links, quotes, code) is in the style
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from botdaemon.render.flow import Flow, Kind, Run, Style, clean
+from botdaemon.render.table import aligned, width
 
 if TYPE_CHECKING:
-    from markdown_it.token import Token
+    from collections.abc import Sequence
 
 # The parser's time does not grow in proportion with the text, and it runs on the event loop. What
 # goes beyond these numbers is no message written to be read, so it may lose its looks (never its
@@ -39,8 +40,9 @@ def _parser(*without: str) -> MarkdownIt:
 
 
 _BARE_URL = re.compile(r"https?://[^\s<>\"`|\\^{}\[\]]*[^\s<>\"`|\\^{}\[\].,;:!?'*_~]")
+_ADDRESS = re.compile(r"https?://|\bwww\.", re.IGNORECASE)
 _INLINE: dict[str, Kind] = {"strong": "bold", "em": "italic", "s": "strike"}
-_CELL = 40  # columns of a table are padded to this at most, or one long cell fills every row
+_TABLE = 80  # columns of text; a wider table would be broken within its lines
 
 
 def layout(text: str) -> Flow:
@@ -62,7 +64,7 @@ def layout(text: str) -> Flow:
         return _literal(text)
     if any(token.level >= _NESTING - 1 for token in tokens):
         return _literal(text)
-    flow = Flow(_Layout().lay(tokens))
+    flow = Flow(_Layout(lines).lay(tokens))
     return flow if flow.text.strip() else _literal(text)  # "#" alone is an empty heading
 
 
@@ -86,11 +88,15 @@ class _List:
 class _Layout:
     """Walks the parser's tokens once."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Sequence[str] = ()) -> None:
+        #: of the Markdown
+        self.lines = lines
         self.runs: list[Run] = []
         #: quotes and headings that are open, then the inline styles
         self.stack: list[Style] = []
         self.lists: list[_List] = []
+        #: the lists around each quote that is open
+        self.around: list[list[_List]] = []
         #: how much of the stack was open all the time since the last block: the styles of a gap
         self.floor = 0
         #: what the last block was; "marker": the next block goes on the marker's line
@@ -102,10 +108,13 @@ class _Layout:
             token = tokens[at]
             match token.type:
                 case "blockquote_open":
-                    self.stack.append(Style("quote"))
+                    self.quote()
+                case "blockquote_close":
+                    self.pop()
+                    self.lists = self.around.pop()
                 case "heading_open":
                     self.stack.append(Style("heading", token.tag[1:]))
-                case "blockquote_close" | "heading_close":
+                case "heading_close":
                     self.pop()
                 case "bullet_list_open":
                     self.lists.append(_List(None, self.indent))
@@ -124,7 +133,7 @@ class _Layout:
                     self.put("\u2014\u2014\u2014", _MARKER)
                 case "table_open":
                     end = next(i for i in range(at, len(tokens)) if tokens[i].type == "table_close")
-                    self.pre(_table(tokens[at:end]))
+                    self.table(tokens[at:end])
                     at = end
                 case "inline" if token.content:
                     self.gap("paragraph")
@@ -158,6 +167,14 @@ class _Layout:
         self.last = block
         self.floor = len(self.stack)
 
+    def quote(self) -> None:
+        # Never within the list it stands in: no platform shows that.
+        self.stack.append(Style("quote"))
+        self.around.append(self.lists)
+        self.lists = []
+        if self.last == "marker":
+            self.last = "item"
+
     def item(self) -> None:
         top = self.lists[-1]
         self.gap("item")
@@ -170,8 +187,30 @@ class _Layout:
     def pre(self, code: str, info: str = "") -> None:
         # Code is never indented by the list it stands in: people copy it.
         self.gap("pre")
-        language = re.match(r"[\w+#.-]{0,20}", info.strip())
+        language = re.match(r"[\w+#.-]{0,20}", info.strip(), re.ASCII)
         self.put(code, Style("pre", language[0] if language else ""))
+
+    def table(self, tokens: list[Token]) -> None:
+        """Columns if they fit on a line, else a list of the rows."""
+        rows = _rows(tokens, self.lines)
+        texts = [[_flat(cell.content) for cell in row] for row in rows]
+        columns = aligned(texts, [cell.right for cell in rows[0]])
+        if len(rows) == 1 or max(map(width, columns)) <= _TABLE:
+            self.pre("\n".join(columns))
+            return
+        self.lists.append(_List(None, self.indent))
+        for row in rows[1:]:
+            self.item()
+            for head, cell in zip(texts[0], row, strict=True):
+                if head or cell.content:
+                    if self.last == "marker":
+                        self.gap("item")
+                    else:
+                        self.newline()
+                    self.put(f"{head}: " if head else "")
+                    self.inline(cell.content)
+            self.last = "item"
+        self.lists.pop()
 
     def inline(self, children: list[Token]) -> None:
         links: list[tuple[str, int]] = []
@@ -236,12 +275,18 @@ class _Layout:
         if web and (auto or not label.strip() or label == target):
             del self.runs[at:]
             self.put(target, Style("url"))
+        elif auto:  # an address of mail, or just text in angle brackets
+            del self.runs[at:]
+            self.put(f"<{label}>")
+        elif web and _ADDRESS.search(label):  # it would pretend to lead somewhere else
+            del self.runs[at:]
+            self.words(f"{label} ({target})")
         elif not web:  # nothing a platform would open, so its target is shown
             self.runs[at:] = [
                 Run(run.text, tuple(style for style in run.stack if style.kind != "link"))
                 for run in self.runs[at:]
             ]
-            if target and not auto:
+            if target:
                 self.put(f" ({target})" if label.strip() else target)
 
 
@@ -259,32 +304,28 @@ def _flat(children: list[Token]) -> str:
     return "".join(parts).replace("\n", " ")
 
 
-def _table(tokens: list[Token]) -> str:
-    """A table as lines of text with aligned columns."""
-    rows: list[list[str]] = []
-    right: list[bool] = []
+class _Cell(NamedTuple):
+    content: list[Token]
+    #: its column stands to the right
+    right: bool
+
+
+def _rows(tokens: list[Token], lines: Sequence[str]) -> list[list[_Cell]]:
+    """The rows of a table, its head first. Cells that go beyond the head's, which the parser drops,
+    are kept in the last one."""
+    rows: list[list[_Cell]] = []
+    cells: list[str] = []
+    right = False
     for token in tokens:
         if token.type == "tr_open":
             rows.append([])
-        elif token.type == "th_open":
-            right.append("right" in str(token.attrs.get("style", "")))
+            source = re.sub(r"^[\s>]*\|?|\|?\s*$", "", lines[token.map[0]] if token.map else "")
+            cells = re.split(r"(?<!\\)\|", source)
+        elif token.type in ("th_open", "td_open"):
+            right = "right" in str(token.attrs.get("style", ""))
         elif token.type == "inline":
-            rows[-1].append(_flat(token.children or []))
-    widths = [
-        min(_CELL, max(_width(row[column]) for row in rows)) for column in range(len(rows[0]))
-    ]
-    lines = [
-        " | ".join(
-            " " * (width - _width(cell)) + cell if end else cell + " " * (width - _width(cell))
-            for cell, width, end in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-+-".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal or a fixed-width font that the text takes."""
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)
+            rows[-1].append(_Cell(token.children or [], right))
+        elif token.type == "tr_close" and (extra := cells[len(rows[0]) :]):
+            text = " | ".join(["", *map(str.strip, extra)])
+            rows[-1][-1].content.append(Token("text", "", 0, content=text))
+    return rows

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from botdaemon.render.flow import Kind, Run, Stack, clean
 from botdaemon.render.layout import layout
+from botdaemon.render.walk import ZERO, Mark, Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from botdaemon.ports import Dialect
 
-# Keeps two marks, or a mark and a letter, from being read as one; it takes no room on the screen.
-_ZERO = "\u200b"
 _GRAVE = "\u02cb"  # looks like a backtick
 
 
@@ -33,117 +32,7 @@ def paint(runs: Sequence[Run], dialect: Dialect) -> str:
     return _DIALECTS[dialect]().paint(runs)
 
 
-class _Mark(NamedTuple):
-    open: str
-    close: str
-    #: stands on a line of its own
-    block: bool = False
-
-
-class _Plain:
-    """No markup at all; also the walk that the other dialects share."""
-
-    #: what a line of a quote begins with, for each level up to `levels`
-    quote = "> "
-    levels = 3
-    #: marks are characters that could also be text, so neighbours must be kept apart
-    delimited = False
-    #: a letter right outside a mark turns the mark into text
-    words_only = False
-
-    def __init__(self) -> None:
-        self.out: list[str] = []
-        self.open: list[_Mark] = []
-        self.prefix = ""
-        #: nothing is on this line yet, not even the prefix
-        self.empty = True
-        #: only a prefix, blanks and list markers are on this line
-        self.start = True
-        #: the last character of text on this line
-        self.before = ""
-        #: the end of an inline mark was written last
-        self.ended = False
-
-    # -- what a dialect defines --
-
-    def shown(self, stack: Stack) -> Stack:
-        """The styles that can be shown together."""
-        return stack
-
-    def marks(self, stack: Stack) -> list[_Mark]:
-        """The marks of these styles, outermost first."""
-        return [_Mark("", f" ({style.arg})") for style in stack if style.kind == "link"]
-
-    def escape(self, text: str, kind: Kind | None, after: str) -> str:
-        """One line's text under a style; `after` is the character that follows it."""
-        return text
-
-    # -- the walk --
-
-    def paint(self, runs: Sequence[Run]) -> str:
-        for at, run in enumerate(runs):
-            stack = self.shown(run.stack)
-            depth = min(self.levels, sum(style.kind == "quote" for style in stack))
-            self.turn(self.marks(stack), self.quote * depth)
-            kind = stack[-1].kind if stack else None
-            lines = run.text.split("\n")
-            for number, line in enumerate(lines):
-                if number:
-                    self.newline()
-                if line:
-                    last = number == len(lines) - 1
-                    after = runs[at + 1].text[0] if last and at + 1 < len(runs) else ""
-                    self.line(line, kind, after)
-        self.turn([], "")
-        return "".join(self.out)
-
-    def line(self, line: str, kind: Kind | None, after: str) -> None:
-        if self.words_only and self.ended and line[0].isalnum():
-            self.write(_ZERO)
-        self.write(self.escape(line, kind, after))
-        self.before = line[-1]
-        self.start = self.start and (kind == "marker" or line.isspace())
-
-    def turn(self, marks: list[_Mark], prefix: str) -> None:
-        """Close and open marks until just these are open."""
-        keep = 0
-        while keep < min(len(marks), len(self.open)) and marks[keep] == self.open[keep]:
-            keep += 1
-        for mark in reversed(self.open[keep:]):
-            if mark.block:
-                self.newline()
-            self.write(mark.close)
-            self.ended = self.delimited
-        self.prefix = prefix
-        for mark in marks[keep:]:
-            if mark.block:
-                if not self.empty:
-                    self.newline()
-                self.write(mark.open)
-                self.newline()
-                continue
-            if self.ended or (self.words_only and self.before.isalnum()):
-                self.write(_ZERO)
-            self.write(mark.open)
-            self.start = False
-        self.open = marks
-
-    def write(self, text: str) -> None:
-        if self.empty:
-            self.out.append(self.prefix)
-            self.empty = False
-        self.out.append(text)
-        self.ended = False
-
-    def newline(self) -> None:
-        if self.empty:
-            self.out.append(self.prefix.rstrip())
-        self.out.append("\n")
-        self.empty = self.start = True
-        self.before, self.ended = "", False
-
-
-class _Markdown(_Plain):
+class _Markdown(Plain):
     """CommonMark, for texts that have to be cut; Discord's dialect differs in little."""
 
     delimited = True
@@ -154,20 +43,20 @@ class _Markdown(_Plain):
         large = {s.kind for s in stack if s.kind == "heading" and int(s.arg) > self.headings}
         return _once(stack, without={"bold"} if large else set())
 
-    def marks(self, stack: Stack) -> list[_Mark]:
+    def marks(self, stack: Stack) -> list[Mark]:
         found = []
         for kind, arg in stack:
             match kind:
                 case "heading" if int(arg) > self.headings:
-                    found.append(_Mark("**", "**"))
+                    found.append(Mark("**", "**"))
                 case "heading":
-                    found.append(_Mark("#" * int(arg) + " ", ""))
+                    found.append(Mark("#" * int(arg) + " ", ""))
                 case "bold" | "italic" | "strike":
-                    found.append(_Mark(self.emphasis[kind], self.emphasis[kind]))
+                    found.append(Mark(self.emphasis[kind], self.emphasis[kind]))
                 case "link":
-                    found.append(_Mark("[", f"](<{arg}>)"))
+                    found.append(Mark("[", f"](<{self.target(arg)}>)"))
                 case "pre":
-                    found.append(_Mark(f"```{arg}", "```", block=True))
+                    found.append(Mark(f"```{arg}", "```", block=True))
         return found
 
     def escape(self, text: str, kind: Kind | None, after: str) -> str:
@@ -177,12 +66,22 @@ class _Markdown(_Plain):
             case "pre":
                 return _fenced(text)
             case "code":
-                return _code_span(text)
+                return self.code(text)
             case "url" if text.startswith("http"):
                 # In brackets, so that nothing in it is markup; Discord then shows no preview, for
                 # which it would fetch an address that a model made up.
                 return f"<{text}>"
         return self.text(text, after)
+
+    def target(self, address: str) -> str:
+        return address
+
+    def code(self, text: str) -> str:
+        text = re.sub("`(?=`)", f"`{ZERO}", text)
+        if "`" in text:
+            return f"`` {text} ``"
+        # One blank on either side belongs to the marks.
+        return f"` {text} `" if text.strip() and text[0] == text[-1] == " " else f"`{text}`"
 
     def text(self, text: str, after: str) -> str:
         """Escape what would be read as markup, and as little else as possible."""
@@ -192,8 +91,8 @@ class _Markdown(_Plain):
             char, at = found[0], found.start() + 1
             left, right = around[at - 1], around[at + 1]
             match char:
-                case "_":
-                    needed = not (left.isalnum() and right.isalnum())
+                case "_":  # what is a letter is decided by Discord in ASCII
+                    needed = not ((left + right).isalnum() and (left + right).isascii())
                 case "*":
                     needed = not (left.isspace() and right.isspace())
                 case "~" | "|":
@@ -206,16 +105,48 @@ class _Markdown(_Plain):
 
         line = re.sub(r"[\\`*_~\[\]<&|]", escaped, text)
         if self.start:  # what would be a heading, a list, a quote, a rule or small print
-            line = re.sub(r"^( *)(#{1,6}(?= |$)|-(?=[ #-]|$)|\+(?= |$)|>|=)", r"\1\\\2", line)
+            line = re.sub(r"^( *)(#{1,6}(?= |$)|-(?=[ #-]|$)|[+*](?= |$)|>|=)", r"\1\\\2", line)
             line = re.sub(r"^( *\d{1,9})([.)])(?= |$)", r"\1\\\2", line)
         return line
 
 
 class _Discord(_Markdown):
-    """Discord: three sizes of heading, one level of quote."""
+    """Discord: three sizes of heading, one level of quote, and marks found by patterns that do not
+    know of each other."""
 
     levels = 1
     headings = 3
+    calls = re.compile("@(?=everyone|here)")
+
+    def blank(self, prefix: str) -> str:
+        return prefix  # a line with ">" alone would end the quote
+
+    def paint(self, runs: Sequence[Run]) -> str:
+        free = [_freed(run, self.emphasis) for run in runs]
+        if free != list(runs):  # emphasis then ends beside the blank before that code
+            free = [part for run in free for part in _edges(run)]
+        return super().paint(free)
+
+    def target(self, address: str) -> str:
+        if address.count("(") == address.count(")"):
+            return address
+        return address.replace("(", "%28").replace(")", "%29")
+
+    def code(self, text: str) -> str:
+        text = re.sub("`(?=`)", f"`{ZERO}", text)
+        if "`" not in text:
+            return f"`{text}`"
+        # A blank belongs to the marks only beside a backtick.
+        left = " " if text.lstrip(" ").startswith("`") else ""
+        right = " " if text.rstrip(" ").endswith("`") else ""
+        return f"``{left}{text}{right}``"
+
+    def text(self, text: str, after: str) -> str:
+        # What is left of addresses, which would be opened for a preview.
+        line = re.sub("(https?|steam):(?=//)", r"\1\\:", super().text(text, after))
+        if line.endswith("#") and after in ("", "\n") and self.open and self.open[0].open[0] == "#":
+            line += ZERO  # else it would be taken for the end of a heading
+        return line
 
 
 class _Mrkdwn(_Markdown):
@@ -225,6 +156,7 @@ class _Mrkdwn(_Markdown):
     words_only = True
     levels = 1
     headings = 0
+    calls = re.compile("@(?=everyone|here|channel)")
     emphasis: ClassVar[dict[str, str]] = {"bold": "*", "italic": "_", "strike": "~"}
 
     def shown(self, stack: Stack) -> Stack:
@@ -235,20 +167,24 @@ class _Mrkdwn(_Markdown):
             stack = stack[: kinds.index("link") + 1]
         return super().shown(stack)
 
-    def marks(self, stack: Stack) -> list[_Mark]:
+    def paint(self, runs: Sequence[Run]) -> str:
+        # Where a fence has left its quote, nothing of the quote stays around it.
+        return re.sub(r"(?m)^>$(?=\n```)|(?<=^```\n)>$", "", super().paint(runs))
+
+    def marks(self, stack: Stack) -> list[Mark]:
         found = []
         for kind, arg in stack:
             match kind:
                 case "heading":
-                    found.append(_Mark("*", "*"))
+                    found.append(Mark("*", "*"))
                 case "bold" | "italic" | "strike":
-                    found.append(_Mark(self.emphasis[kind], self.emphasis[kind]))
+                    found.append(Mark(self.emphasis[kind], self.emphasis[kind]))
                 case "link":
-                    found.append(_Mark(f"<{_entities(arg).replace('|', '%7C')}|", ">"))
+                    found.append(Mark(f"<{_entities(arg).replace('|', '%7C')}|", ">"))
                 case "code":
-                    found.append(_Mark("`", "`"))
+                    found.append(Mark("`", "`"))
                 case "pre":
-                    found.append(_Mark("```", "```", block=True))
+                    found.append(Mark("```", "```", block=True))
         return found
 
     def escape(self, text: str, kind: Kind | None, after: str) -> str:
@@ -263,14 +199,15 @@ class _Mrkdwn(_Markdown):
             case "url" if text.startswith("http") and "|" not in text:
                 return f"<{safe}>"
         around = (self.before or " ") + safe.replace("`", _GRAVE) + (after or " ")
-        safe = re.sub(r"(?<=[\W_])([*_~])(?=\S)", rf"\1{_ZERO}", around)[1:-1]
-        return _ZERO + safe if self.start and text.lstrip().startswith(">") else safe
+        safe = re.sub(r"(?<=[\W_])([*_~])(?=[^\s\ufe0f])", rf"\1{ZERO}", around)[1:-1]
+        return ZERO + safe if self.start and text.lstrip().startswith(">") else safe
 
 
-class _Telegram(_Plain):
+class _Telegram(Plain):
     """The HTML of Telegram's Bot API: few tags, and few of them within each other."""
 
     quote = ""
+    calls = re.compile(r"(?<![A-Za-z0-9_])@(?=[A-Za-z0-9_])")
     tags: ClassVar[dict[str, str]] = {
         "quote": "blockquote", "heading": "b", "bold": "b", "italic": "i", "strike": "s",
         "code": "code",
@@ -285,19 +222,19 @@ class _Telegram(_Plain):
             without |= {"heading", "bold", "italic", "strike"}
         return _once(stack, without=without | {"marker", "url"}, quotes=1)
 
-    def marks(self, stack: Stack) -> list[_Mark]:
+    def marks(self, stack: Stack) -> list[Mark]:
         found = []
         for kind, arg in stack:
             match kind:
                 case "link":
-                    found.append(_Mark(f'<a href="{html.escape(arg)}">', "</a>"))
+                    found.append(Mark(f'<a href="{html.escape(arg)}">', "</a>"))
                 case "pre" if arg:
                     language = f'<pre><code class="language-{html.escape(arg)}">'
-                    found.append(_Mark(language, "</code></pre>"))
+                    found.append(Mark(language, "</code></pre>"))
                 case "pre":
-                    found.append(_Mark("<pre>", "</pre>"))
+                    found.append(Mark("<pre>", "</pre>"))
                 case _:
-                    found.append(_Mark(f"<{self.tags[kind]}>", f"</{self.tags[kind]}>"))
+                    found.append(Mark(f"<{self.tags[kind]}>", f"</{self.tags[kind]}>"))
         return found
 
     def escape(self, text: str, kind: Kind | None, after: str) -> str:
@@ -316,25 +253,40 @@ def _once(stack: Stack, *, without: set[Kind], quotes: int = 99) -> Stack:
     return tuple(kept)
 
 
+def _freed(run: Run, emphasis: Mapping[str, str]) -> Run:
+    """Code as Discord can read it: without the emphasis whose mark is in it, since that would end
+    there, and a block with something in it, since else it would be none."""
+    kind = run.stack[-1].kind if run.stack else ""
+    if kind == "pre" and not run.text.strip("\n"):
+        return Run(ZERO, run.stack)
+    if kind != "code":
+        return run
+    stack = [style for style in run.stack if emphasis.get(style.kind, "\n") not in run.text]
+    return Run(run.text, tuple(stack))
+
+
+def _edges(run: Run) -> list[Run]:
+    """The run with the blanks around it on their own, without emphasis."""
+    bare = tuple(style for style in run.stack if style.kind in ("quote", "heading", "link"))
+    core = run.text.strip(" ")
+    if bare == run.stack or not core or run.stack[-1].kind in ("code", "pre", "marker"):
+        return [run]
+    left, _, right = run.text.partition(core)
+    parts = [Run(left, bare), Run(core, run.stack), Run(right, bare)]
+    return [part for part in parts if part.text]
+
+
 def _entities(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _fenced(text: str) -> str:
     """Code without what would end its fence."""
-    return re.sub("``(?=`)", f"``{_ZERO}", text)
+    return re.sub("``(?=`)", f"``{ZERO}", text)
 
 
-def _code_span(text: str) -> str:
-    text = re.sub("`(?=`)", f"`{_ZERO}", text)
-    if "`" in text:
-        return f"`` {text} ``"
-    # One blank on either side belongs to the marks.
-    return f"` {text} `" if text.strip() and text[0] == text[-1] == " " else f"`{text}`"
-
-
-_DIALECTS: dict[Dialect, type[_Plain]] = {
-    "plain": _Plain,
+_DIALECTS: dict[Dialect, type[Plain]] = {
+    "plain": Plain,
     "commonmark": _Markdown,
     "discord": _Discord,
     "mrkdwn": _Mrkdwn,

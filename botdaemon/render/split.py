@@ -30,7 +30,7 @@ _UNBROKEN = 200
 
 # One line without a character that means anything to the parser or to a dialect: most of what bots
 # say. "/" may be an address; at the start, anything but a letter may be a list, a quote, a heading.
-_PROSE = re.compile(r"[^\W\d_](?:[^\n\\`*_~\[\]<>&|/]*[^\s\\`*_~\[\]<>&|/])?")
+_PROSE = re.compile(r"[^\W\d_](?:[^\n\\`*_~\[\]<>&|/@]*[^\s\\`*_~\[\]<>&|/@])?")
 
 # Where to cut, best first. Each matches at the cut.
 _WORD = re.compile(rf"[\s{_CODE_BLANK}]")
@@ -67,7 +67,7 @@ def split(text: str, traits: Traits) -> Split:
     reads = min(2 * capacity, PARSE_LIMIT) if capacity < PARSE_LIMIT else len(text)
     over = len(text) > reads
     flow = _Cuttable(layout(text.lstrip()[:reads] if over else text), traits)
-    if traits.dialect == "commonmark" and flow.text:
+    if traits.dialect == "commonmark" and _is_visible(flow.text):
         whole = Part(text=text, plain=paint(flow.runs, "plain"))
         if flow.fits(whole):
             return Split((whole,))
@@ -79,7 +79,7 @@ def split(text: str, traits: Traits) -> Split:
         if (more and len(parts) + 1 == most) or (over and not more):
             part, _ = flow.part(at, "\n\n" + CONTINUES)
             return Split((*parts, part), text)
-        if part.plain.strip():  # blank lines of code alone are refused as an empty message
+        if _is_visible(part.plain):  # else it would be refused as an empty message
             parts.append(part)
         at = end
     return Split(tuple(parts))
@@ -93,7 +93,7 @@ def draft(text: str, traits: Traits) -> Part:
     if traits.dialect == "commonmark" and not cut and _size(head, traits) <= traits.text_limit:
         return Part(text=head, plain=head)  # its reader does the rest, for every word anew
     flow = _Cuttable(layout(_mend(head)), traits)
-    if not flow.text:
+    if not _is_visible(flow.text):
         return Part()
     part, end = flow.part(0)
     if end < len(flow.text) or cut:
@@ -165,6 +165,11 @@ def _size(text: str, traits: Traits) -> int:
     if traits.text_unit == "utf-16":
         return len(text) + sum(map("\uffff".__lt__, text))
     return len(text)
+
+
+def _is_visible(text: str) -> bool:
+    """Whether there is more in it than blanks and signs of no width."""
+    return any(unicodedata.category(char) not in ("Cc", "Cf", "Zs", "Zl", "Zp") for char in text)
 
 
 def _is_gap(char: str) -> bool:

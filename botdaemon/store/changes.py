@@ -49,7 +49,7 @@ def deleted(db: sqlite3.Connection, event: Deleted, next_seq: NextSeq) -> Record
     # Nor is it passed on any more, and what was is edited away. One under way is left to arrive.
     db.execute(
         """UPDATE letters SET text = ?, plain = ?, error = 'taken back', state = CASE
-            WHEN state = 'ready' AND remote = '' THEN 'dead'
+            WHEN state = 'ready' AND (remote = '' OR turn IS NOT NULL) THEN 'dead'
             WHEN state = 'sent' AND turn IS NULL AND file IS NULL AND remote <> '' THEN 'ready'
             ELSE state END
         WHERE message = ? AND state <> 'sending'""",

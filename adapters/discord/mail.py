@@ -1,0 +1,280 @@
+"""Letters to Discord: sent, edited, and found again when nobody knows whether they arrived. Knows
+no event.
+
+What a letter answers tells whether it stands there already. Every letter of the account carries a
+nonce made of its key, too, by which Discord recognises a repetition for a few minutes. Where there
+is no reply reference, after those minutes and for webhooks, words are compared. What remains: of
+two such letters of the same words, written within the same half minute, the second can be taken
+for the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import discord
+
+from adapters.discord.interactions import EPHEMERAL, buttons
+from adapters.discord.reading import prefix
+from adapters.discord.wire import (
+    FAILURES,
+    JSON,
+    UNKNOWN_CHANNEL,
+    UNKNOWN_MESSAGE,
+    UNKNOWN_WEBHOOK,
+    snowflake,
+    verdict,
+)
+from botdaemon.types import Control
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from adapters.discord.directory import Directory
+    from adapters.discord.faces import Face, Faces
+    from adapters.discord.interactions import Answers
+    from adapters.discord.threads import Threads
+    from adapters.discord.wire import Bare, Wire
+    from botdaemon.ports import Shelf
+    from botdaemon.types import Letter
+
+#: seconds for which Discord certainly remembers a nonce
+NONCE = 120.0
+#: seconds by which the two clocks may differ
+SKEW = 30.0
+PAGE, PAGES = 100, 20
+SUPPRESS_EMBEDS = 1 << 2
+
+#: nobody but whoever is answered is pinged, whatever a bot says
+_NOBODY: JSON = {"parse": [], "replied_user": True}
+
+
+class Mail:
+    """One connection's way out."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        bare: Bare,
+        shelf: Shelf,
+        directory: Directory,
+        faces: Faces,
+        threads: Threads,
+        answers: Answers,
+    ) -> None:
+        self._wire = wire
+        self._bare = bare
+        self._shelf = shelf
+        self._directory = directory
+        self._faces = faces
+        self._threads = threads
+        self._answers = answers
+
+    # --- sending -------------------------------------------------------------------------------
+
+    async def send(self, letter: Letter) -> str:
+        """Send it and return the message's id. Raises like `Courier.send`."""
+        try:
+            await self._threads.opened(letter.address.topic)
+            if letter.only_for and (id := await self._whisper(letter)):
+                return id
+            try:
+                return await self._post(letter)
+            except discord.HTTPException as error:
+                if error.code == UNKNOWN_WEBHOOK:
+                    self._faces.forget(letter.address.channel)
+                elif error.code != UNKNOWN_CHANNEL or not await self._threads.made(letter.address):
+                    raise
+                return await self._post(letter)
+        except FAILURES as error:
+            raise verdict(error) from None
+
+    async def _post(self, letter: Letter) -> str:
+        face = await self._faces.of(letter)
+        where = self._threads.home(letter.address)
+        text, file = self._text(letter, face), await self._file(letter)
+        payload: JSON = {"allowed_mentions": _NOBODY, "flags": SUPPRESS_EMBEDS}
+        if file is None:
+            payload["content"] = text
+        if letter.controls:
+            payload["components"] = buttons(letter.controls)
+        if face is not None:
+            params = _in_thread(letter, where) | {"wait": "true"}
+            payload |= face.fields | {"allowed_mentions": {"parse": []}}
+            message = await self._bare("POST", face.path, json=payload, params=params, file=file)
+            return str(message["id"])
+        payload |= {"nonce": _nonce(letter), "enforce_nonce": True}
+        if reference := self._reference(letter, where):
+            payload["message_reference"] = {
+                "message_id": reference,
+                "channel_id": where,
+                "fail_if_not_exists": False,
+            }
+        path = "/channels/{channel_id}/messages"
+        message = await self._wire("POST", path, json=payload, file=file, channel_id=where)
+        if file is None and str(message.get("content", text)).strip() != text.strip():
+            # The nonce was known: an earlier attempt arrived, a live draft with what it had then.
+            try:
+                await self._change(letter, None, where, str(message["id"]))
+            except discord.NotFound:  # and was deleted, but Discord remembers its nonce
+                payload["nonce"] += "+"
+                message = await self._wire("POST", path, json=payload, channel_id=where)
+        return str(message["id"])
+
+    async def _whisper(self, letter: Letter) -> str:
+        """Answer the command that waits for it, so that its sender alone sees it; "" if none
+        does."""
+        place, account = letter.address, letter.only_for
+        waiting = self._answers.first(place, account, more=letter.number > 0)
+        if waiting is None:
+            return ""
+        path = f"/webhooks/{self._directory.application}/{waiting.token}"
+        payload: JSON = {"content": letter.part.text, "allowed_mentions": {"parse": []}}
+        file = await self._file(letter)
+        if file is not None:
+            del payload["content"]
+        try:
+            if letter.number:
+                payload["flags"] = EPHEMERAL | SUPPRESS_EMBEDS
+                message = await self._bare("POST", path, json=payload, file=file)
+            else:
+                path += "/messages/@original"
+                message = await self._bare("PATCH", path, json=payload, file=file)
+        except discord.HTTPException as error:
+            if error.status in (401, 404):  # too late for it: an ordinary message will do
+                self._answers.drop(place, account, waiting.token)
+                return ""
+            raise
+        self._answers.begun(place, account, waiting)
+        return str(message["id"])
+
+    # --- editing -------------------------------------------------------------------------------
+
+    async def edit(self, letter: Letter) -> None:
+        """Make the message say this. Raises like `Adapter.edit`."""
+        try:
+            face = await self._faces.of(letter)
+            where = self._threads.home(letter.address)
+            try:
+                await self._change(letter, face, where, letter.remote)
+            except discord.HTTPException as error:
+                # It was sent when the webhook, or the thread, could not be had.
+                if error.code in (UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK) and face is not None:
+                    await self._change(letter, None, where, letter.remote)
+                elif error.code == UNKNOWN_CHANNEL and where != letter.address.channel:
+                    await self._change(letter, None, letter.address.channel, letter.remote)
+                else:
+                    raise
+        except FAILURES as error:
+            raise verdict(error) from None
+
+    async def _change(self, letter: Letter, face: Face | None, where: str, id: str) -> None:
+        if letter.part.file is not None:
+            return  # a file stays what it was
+        payload: JSON = {
+            "content": self._text(letter, face),
+            "components": buttons(letter.controls),
+            "allowed_mentions": {"parse": []},
+            "flags": SUPPRESS_EMBEDS,
+        }
+        if face is not None:
+            path = f"{face.path}/messages/{id}"
+            await self._bare("PATCH", path, json=payload, params=_in_thread(letter, where))
+            return
+        path = "/channels/{channel_id}/messages/{message_id}"
+        await self._wire("PATCH", path, json=payload, channel_id=where, message_id=id)
+
+    # --- finding -------------------------------------------------------------------------------
+
+    async def find(self, letter: Letter) -> str | None:
+        """The message of an earlier attempt, or None: not there, or Discord will see to it."""
+        try:
+            if letter.only_for:
+                return None
+            face = await self._faces.of(letter)
+            where = self._threads.home(letter.address)
+            wanted = self._text(letter, face).strip()
+            reference = "" if face else self._reference(letter, where)
+            if not (face or reference) and time.time() - letter.created_at < NONCE:
+                return None
+            async for message in self._since(where, letter):
+                if self._is_it(message, letter, face, wanted, reference):
+                    return str(message["id"])
+        except FAILURES as error:
+            if isinstance(error, discord.HTTPException) and error.code == UNKNOWN_CHANNEL:
+                return None
+            raise verdict(error) from None
+        return None
+
+    async def _since(self, where: str, letter: Letter) -> AsyncIterator[JSON]:
+        after = max(letter.reply_to or "0", snowflake(letter.created_at - SKEW), key=int)
+        for _ in range(PAGES):
+            page: list[Any] = await self._wire(
+                "GET",
+                "/channels/{channel_id}/messages",
+                params={"after": after, "limit": PAGE},
+                channel_id=where,
+            )
+            for message in sorted(page, key=lambda message: int(message["id"])):
+                after = str(message["id"])
+                yield message
+            if len(page) < PAGE:
+                return
+
+    def _is_it(
+        self, message: JSON, letter: Letter, face: Face | None, wanted: str, reference: str
+    ) -> bool:
+        author = message.get("author") or {}
+        if face is not None:
+            ours = str(message.get("webhook_id")) == face.webhook
+            ours = ours and author.get("username") == face.name
+        else:
+            ours = str(author.get("id")) == self._directory.account
+            ours = ours and not message.get("webhook_id")
+        answers = str((message.get("message_reference") or {}).get("message_id") or "")
+        if not ours or answers != reference:
+            return False
+        if letter.part.file is not None:
+            sizes = [attachment.get("size") for attachment in message.get("attachments") or ()]
+            return sizes == [letter.part.file.size]
+        if str(message.get("content") or "").strip() == wanted:
+            return True
+        # A live draft says something else, and still has its button. That of another bot, in
+        # answer to the same message, begins with its name.
+        speaks = "" if face is not None or not self._faces.named(letter) else prefix(letter.speaker)
+        draft = f"botdaemon:{Control.STOP}" in json.dumps(message.get("components") or [])
+        return draft and str(message.get("content") or "").startswith(speaks)
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _text(self, letter: Letter, face: Face | None) -> str:
+        if face is None and self._faces.named(letter):
+            return prefix(letter.speaker) + letter.part.text
+        return letter.part.text
+
+    async def _file(self, letter: Letter) -> tuple[str, bytes] | None:
+        file = letter.part.file
+        if file is None:
+            return None
+        path = self._shelf.file(file.sha256)
+        return file.name, await asyncio.to_thread(path.read_bytes)
+
+    def _reference(self, letter: Letter, where: str) -> str:
+        """The message to answer. A thread is the answer to the message it was made of, which
+        stands outside of it."""
+        return "" if letter.reply_to == where else letter.reply_to
+
+
+def _nonce(letter: Letter) -> str:
+    """The same on every attempt, and at most 25 characters. With the time, since keys begin anew
+    with an empty database, and Discord remembers them longer than that takes."""
+    name = f"{letter.key} {letter.created_at}".encode()
+    return hashlib.blake2b(name, digest_size=10).hexdigest()
+
+
+def _in_thread(letter: Letter, where: str) -> JSON:
+    return {"thread_id": where} if where != letter.address.channel else {}

@@ -1,0 +1,176 @@
+"""Requests to Discord's REST interface, and what their failures mean. Knows no message.
+
+Answers are taken as the JSON they are: the library's own objects refuse a whole answer over one
+field that is missing, and a letter that arrived would count as lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import discord
+from discord.http import Route
+
+from botdaemon.errors import AdapterDown, BotdaemonError, Gone, TryLater, Undeliverable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+JSON = dict[str, Any]
+
+#: what a request may end with
+FAILURES = (discord.DiscordException, aiohttp.ClientError, OSError, ValueError, RuntimeError)
+#: seconds; rate limits up to 30 s and repetitions after 5xx are waited for within them
+PATIENCE = 60.0
+#: seconds for a request that is made only once
+ONCE = 20.0
+
+UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK = 10003, 10008, 10015
+MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
+
+_MEANINGS = {
+    UNKNOWN_CHANNEL: "the channel or thread is not there any more",
+    40005: "the file is too large for this server",
+    MISSING_ACCESS: "the bot may not look into the channel (permission View Channel), or is not on"
+    " that server any more",
+    50007: "the person takes no direct messages from the bot",
+    MISSING_PERMISSIONS: "the bot lacks a permission in this channel: Send Messages, Send Messages"
+    " in Threads or Attach Files",
+    50083: "the thread is archived and locked",
+    160002: "the bot lacks the permission Read Message History in this channel",
+}
+
+
+class Wire:
+    """Requests of the account: rate limits are kept, and what failed with 5xx is repeated, which
+    is safe because letters carry a nonce."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._client = client
+        #: set when the token is not accepted any more
+        self.revoked = asyncio.Event()
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: JSON | None = None,
+        file: tuple[str, bytes] | None = None,
+        **ids: str,
+    ) -> Any:
+        more: JSON = {} if params is None else {"params": params}
+        if file is not None:
+            more["form"] = _fields(json, *file)
+        elif json is not None:
+            more["json"] = json
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._client.http.request(Route(method, path, **ids), **more)
+        except discord.HTTPException as error:
+            if error.status == 401:
+                self.revoked.set()
+            raise
+
+
+class Bare:
+    """Requests that carry their right in their address, such as those of webhooks. They are made
+    once: nothing recognises a repetition."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: JSON | None = None,
+        file: tuple[str, bytes] | None = None,
+    ) -> Any:
+        body: Any = None
+        if file is not None:
+            body = aiohttp.FormData(quote_fields=False)
+            for field in _fields(json, *file):
+                body.add_field(**field)
+        async with self.session.request(
+            method,
+            Route.BASE + path,
+            params=params,
+            data=body,
+            json=json if body is None else None,
+            timeout=aiohttp.ClientTimeout(total=ONCE),
+        ) as response:
+            data = await _content(response)
+            if response.status >= 300:
+                raise discord.HTTPException(response, data)
+            return data
+
+    async def download(self, url: str) -> AsyncGenerator[bytes]:
+        """A file's content as it arrives. No token is sent along."""
+        async with self.session.get(url) as response:
+            response.raise_for_status()
+            async for chunk in response.content.iter_chunked(2**16):
+                yield chunk
+
+
+def _fields(payload: Any, name: str, content: bytes) -> list[JSON]:
+    payload = payload | {"attachments": [{"id": 0, "filename": name}]}
+    return [
+        {"name": "payload_json", "value": json.dumps(payload), "content_type": "application/json"},
+        {
+            "name": "files[0]",
+            "value": content,
+            "filename": name,
+            "content_type": "application/octet-stream",
+        },
+    ]
+
+
+async def _content(response: aiohttp.ClientResponse) -> Any:
+    if response.content_type == "application/json":
+        return await response.json()
+    return await response.text()
+
+
+def wait_asked(error: Exception) -> float | None:
+    """The seconds that Discord asked to wait, when that is what it answered."""
+    if isinstance(error, discord.RateLimited):
+        return error.retry_after
+    if isinstance(error, discord.HTTPException) and error.status == 429:
+        try:
+            return max(0.5, float(error.response.headers.get("Retry-After", "")))
+        except ValueError:
+            return 5.0
+    return None
+
+
+def verdict(error: Exception) -> BotdaemonError:
+    """What a failed request means for the letter it carried."""
+    if (after := wait_asked(error)) is not None:
+        return TryLater(f"Discord asks to wait {after:.1f} s", after=after)
+    if isinstance(error, discord.HTTPException) and error.status < 500 and error.status != 401:
+        if error.code == UNKNOWN_MESSAGE:
+            return Gone("the message was deleted")
+        meaning = _MEANINGS.get(error.code) or " ".join(error.text.split()) or "no reason given"
+        return Undeliverable(f"Discord refuses it ({error.status}, code {error.code}): {meaning}")
+    return AdapterDown(f"Discord did not answer: {error or type(error).__name__}")
+
+
+# --- ids ---------------------------------------------------------------------------------------
+
+
+def snowflake(at: float) -> str:
+    """The lowest id of that time."""
+    return str(discord.utils.time_snowflake(datetime.fromtimestamp(at, UTC)))
+
+
+def time_of(id: str) -> float:
+    """When the thing with this id was made."""
+    return discord.utils.snowflake_time(int(id)).timestamp()
