@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import discord
+from discord.gateway import KeepAliveHandler
 
 from botdaemon.errors import AdapterDown
 
@@ -105,7 +107,18 @@ class Client(discord.Client):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Called by the library before each IDENTIFY."""
-        await self._identifies.turn()
+        try:
+            await self._identifies.turn()
+        except BaseException:
+            self._hush()
+            raise
+
+    def _hush(self) -> None:
+        """End the heartbeats of a websocket that the library has opened and does not know yet:
+        `close` would leave that thread behind."""
+        for thread in threading.enumerate():
+            if isinstance(thread, KeepAliveHandler) and thread.ws._connection is self._connection:
+                thread.stop()
 
     async def on_socket_raw_receive(self, raw: str) -> None:
         """Called for each payload, before the library reads it."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from slack_sdk.errors import SlackApiError
 
 from adapters.slack.events import Reader, Unreadable, listed, text
-from adapters.slack.web import PAGE, Once, Web
+from adapters.slack.web import PAGE, Once, Web, code
 from botdaemon.errors import BotdaemonError
 from botdaemon.types import Address
 
@@ -41,6 +41,8 @@ FEW = 5
 EARLIER = 20
 #: messages that are recorded at the same time
 AT_ONCE = 50
+#: what Slack says of a thread that is not there any more
+GONE = "thread_not_found"
 _KINDS = ("public_channel", "private_channel", "im", "mpim")
 
 
@@ -94,11 +96,13 @@ class History:
         back_to = since
         if len(active) > FEW:
             back_to = min(since, *(address.topic for address in active), key=float)
+        reached: dict[Address, str] = {}
         try:
             told = await self._told(channel, back_to)
             new = [raw for raw in told if float(text(raw, "ts")) > float(since)]
             await self._record(channel, new)
-            reached = {here: text(new[-1], "ts")} if new else {}
+            if new:
+                reached[here] = text(new[-1], "ts")
             for address in self._changed(channel, told, active):
                 replies = await self._replies(address)
                 await self._record(channel, replies)
@@ -106,7 +110,6 @@ class History:
                     reached[address] = text(replies[-1], "ts")
         except SlackApiError as error:
             self._once.lacks(error, f"what is missed in {channel} stays missed")
-            return {}
         return reached
 
     def _changed(self, channel: str, told: list[JSON], active: list[Address]) -> list[Address]:
@@ -141,10 +144,14 @@ class History:
         since = self._since(address)
         found: list[JSON] = []
         ask = self._web.api.conversations_replies
-        async for page in self._web.pages(
-            partial(ask, channel=address.channel, ts=address.topic, oldest=since, limit=PAGE)
-        ):
-            found += listed(page, "messages")
+        try:
+            async for page in self._web.pages(
+                partial(ask, channel=address.channel, ts=address.topic, oldest=since, limit=PAGE)
+            ):
+                found += listed(page, "messages")
+        except SlackApiError as error:
+            if code(error) != GONE:  # a thread that was deleted has nothing new
+                raise
         return [
             raw
             for raw in _in_order(found)
