@@ -42,7 +42,8 @@ bench: .venv/.run ## measure; prints a table and writes benchmarks/out/NAME.json
 	$(BIN)/python -m benchmarks
 
 campaign: .venv/.dev judges ## every crash point, and the tests of the promises ROUNDS times
-	CRASH_POINTS=all $(BIN)/python -m pytest -q -x tests/test_platform_kills.py tests/test_judges.py
+	CRASH_POINTS=all NASTY_TEXTS=10000 $(BIN)/python -m pytest -q -x --timeout 900 \
+		tests/test_platform_kills.py tests/test_judges.py tests/test_golden.py
 	@for round in $$(seq $(ROUNDS)); do \
 		echo "round $$round of $(ROUNDS)"; \
 		CHAOS_KILLS=25 $(BIN)/python -m pytest -q -x tests/test_promises.py tests/test_kill.py \

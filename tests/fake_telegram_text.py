@@ -34,9 +34,9 @@ SPACES = " \t\r\n\0\v"
 CHARACTER = re.compile(r"&(?:#x(?P<hex>[0-9a-fA-F]+)|#(?P<dec>[0-9]+)|(?P<name>[A-Za-z]+));?")
 NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 FOUND = {
+    "url": re.compile(r"https?://[^\s<>\"]+[^\s<>\".,!?)]"),
     "mention": re.compile(r"(?<![\w@/])@[A-Za-z]\w{2,31}(?!\w)", re.ASCII),
     "bot_command": re.compile(r"(?<![\w/<>])/\w{1,64}(?:@\w{3,32})?(?![\w/<>])", re.ASCII),
-    "url": re.compile(r"https?://[^\s<>\"]+[^\s<>\".,!?)]"),
 }
 MOST_ENTITIES = 100
 

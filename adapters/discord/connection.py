@@ -155,6 +155,7 @@ class Connection:
     async def _close(self) -> None:
         try:
             async with asyncio.timeout(GOODBYE):
+                await self._wire.close()
                 await self._client.close()
         except Exception as error:
             log.debug("the connection did not end well: %r", error)
@@ -227,6 +228,8 @@ class Connection:
                 raise AdapterDown(f"Discord began no session within {SILENCE:.0f} s")
             if now - self._ear.heard_at > SILENCE:
                 raise AdapterDown(f"nothing came from Discord for {SILENCE:.0f} s")
+            if self._wire.silent > SILENCE:
+                raise AdapterDown(f"Discord answered no request for {SILENCE:.0f} s")
 
     async def _keep_up(self) -> None:
         """Read what was missed, whenever something may have been."""
@@ -278,14 +281,15 @@ class Connection:
     async def _type(self, address: Address) -> None:
         await self._threads.opened(address.topic)
         while True:
-            try:
-                await self._wire(
-                    "POST",
-                    "/channels/{channel_id}/typing",
-                    channel_id=self._threads.home(address),
-                )
-            except FAILURES as error:
-                self._say_untypable(error)
+            if not self._wire.busy:
+                try:
+                    await self._wire(
+                        "POST",
+                        "/channels/{channel_id}/typing",
+                        channel_id=self._threads.home(address),
+                    )
+                except FAILURES as error:
+                    self._say_untypable(error)
             await asyncio.sleep(TYPING_EVERY)
 
     def _say_untypable(self, error: Exception) -> None:

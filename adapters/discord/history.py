@@ -37,7 +37,7 @@ EARLIER = 20
 #: half a minute, in ids
 OVERLAP = 30_000 << 22
 #: requests a second, and at once
-RATE, AT_ONCE = 20.0, 8
+RATE, AT_ONCE = 15.0, 8
 
 
 class History:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ JSON = dict[str, Any]
 FAILURES = (discord.DiscordException, aiohttp.ClientError, OSError, ValueError, RuntimeError)
 #: seconds; rate limits up to 30 s and repetitions after 5xx are waited for within them
 PATIENCE = 60.0
+#: requests a second; Discord allows 50, of which webhooks and interactions take some
+RATE = 40.0
+#: seconds of requests that wait for their turn
+BUSY = 0.5
 #: seconds for a request that is made only once
 ONCE = 20.0
 
@@ -53,6 +58,26 @@ class Wire:
         self._client = client
         #: set when the token is not accepted any more
         self.revoked = asyncio.Event()
+        self._under_way: dict[asyncio.Task[Any], float] = {}
+        self._answered_at = time.monotonic()
+        self._next_at = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait for each other: what is only a courtesy is left out then."""
+        return self._next_at - time.monotonic() > BUSY
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which requests have been under way and none was answered."""
+        oldest = min(self._under_way.values(), default=None)
+        return 0.0 if oldest is None else time.monotonic() - max(oldest, self._answered_at)
+
+    async def close(self) -> None:
+        """Give up what is under way; the client is of no use afterwards."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def __call__(
         self,
@@ -71,11 +96,32 @@ class Wire:
             more["json"] = json
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._client.http.request(Route(method, path, **ids), **more)
+                await self._pace()
+                return await asyncio.shield(self._begin(Route(method, path, **ids), more))
         except discord.HTTPException as error:
             if error.status == 401:
                 self.revoked.set()
             raise
+
+    async def _pace(self) -> None:
+        now = time.monotonic()
+        at = max(self._next_at, now)
+        self._next_at = at + 1.0 / RATE
+        await asyncio.sleep(at - now)
+
+    def _begin(self, route: Route, more: JSON) -> asyncio.Task[Any]:
+        # A task of its own, never cancelled with whoever waits for it: the library would wait out
+        # a global rate limit for ever after, with every other request.
+        task = asyncio.ensure_future(self._client.http.request(route, **more))
+        self._under_way[task] = time.monotonic()
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        del self._under_way[task]
+        if not task.cancelled():
+            task.exception()  # whoever waited has seen it, or has gone
+            self._answered_at = time.monotonic()
 
 
 class Bare:

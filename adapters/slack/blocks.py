@@ -33,7 +33,12 @@ def blocks(text: str, controls: Sequence[Control]) -> list[dict[str, Any]]:
     if not controls:
         return []
     found: list[dict[str, Any]] = [
-        {"type": "section", "text": {"type": "mrkdwn", "text": piece}, "expand": True}
+        {
+            "type": "section",
+            # Verbatim: Slack is not to look for names and channels in it.
+            "text": {"type": "mrkdwn", "text": piece, "verbatim": True},
+            "expand": True,
+        }
         for piece in sections(text)
     ]
     buttons = [

@@ -7,6 +7,7 @@ nothing to be made of an event, and it is `Unreadable`.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 #: subtypes of messages that say something; all others are notes of Slack's own
 _SAYING = ("", "file_share", "thread_broadcast", "me_message", "bot_message")
+#: seconds by which no clock is wrong
+YEAR = 366 * 86_400.0
 _TS = re.compile(r"\d{1,12}\.\d{1,9}")
 #: seconds that the files of one message may keep it waiting: Slack wants its ack within three
 LIVE_PATIENCE, MISSED_PATIENCE = 2.5, 30.0
@@ -298,4 +301,6 @@ def stamp(raw: JSON, *names: str) -> str:
     found = next(filter(None, (text(raw, name) for name in names)), "")
     if _TS.fullmatch(found) is None:
         raise Unreadable(f"it has no {names[0]} that is a time")
+    if float(found) > time.time() + YEAR:  # it would count as the newest for ever
+        raise Unreadable(f"its {names[0]} is in the far future")
     return found

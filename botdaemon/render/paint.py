@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from botdaemon.ports import Dialect
 
 _GRAVE = "\u02cb"  # looks like a backtick
+# One that could end what another began.
+_UNDERSCORE = re.compile("_(?![A-Za-z0-9_])")
 
 
 def render(text: str, dialect: Dialect) -> str:
@@ -37,6 +39,8 @@ class _Markdown(Plain):
 
     delimited = True
     headings = 6
+    #: an underscore is never safe, not even within a word
+    wary = False
     emphasis: ClassVar[dict[str, str]] = {"bold": "**", "italic": "*", "strike": "~~"}
 
     def shown(self, stack: Stack) -> Stack:
@@ -91,8 +95,9 @@ class _Markdown(Plain):
             char, at = found[0], found.start() + 1
             left, right = around[at - 1], around[at + 1]
             match char:
-                case "_":  # what is a letter is decided by Discord in ASCII
-                    needed = not ((left + right).isalnum() and (left + right).isascii())
+                case "_":  # not within a word; of letters, Discord knows those of ASCII
+                    word = found.string[max(0, at - 2) : at + 1]
+                    needed = self.wary or not re.fullmatch("[A-Za-z0-9]_[A-Za-z0-9]", word)
                 case "*":
                     needed = not (left.isspace() and right.isspace())
                 case "~" | "|":
@@ -122,6 +127,7 @@ class _Discord(_Markdown):
         return prefix  # a line with ">" alone would end the quote
 
     def paint(self, runs: Sequence[Run]) -> str:
+        self.wary = any(_UNDERSCORE.search(text) for run in runs for text in _raw(run))
         free = [_freed(run, self.emphasis) for run in runs]
         if free != list(runs):  # emphasis then ends beside the blank before that code
             free = [part for run in free for part in _edges(run)]
@@ -253,13 +259,20 @@ def _once(stack: Stack, *, without: set[Kind], quotes: int = 99) -> Stack:
     return tuple(kept)
 
 
+def _raw(run: Run) -> list[str]:
+    """What of it is written as it is, without escapes."""
+    kinds = {style.kind for style in run.stack}
+    targets = [style.arg for style in run.stack if style.kind == "link"]
+    return [*targets, run.text] if kinds & {"code", "pre", "url"} else targets
+
+
 def _freed(run: Run, emphasis: Mapping[str, str]) -> Run:
-    """Code as Discord can read it: without the emphasis whose mark is in it, since that would end
-    there, and a block with something in it, since else it would be none."""
+    """Code and addresses as Discord can read them: without emphasis whose mark is in them, since it
+    would end there; and a block of code with something in it, since else it would be none."""
     kind = run.stack[-1].kind if run.stack else ""
     if kind == "pre" and not run.text.strip("\n"):
         return Run(ZERO, run.stack)
-    if kind != "code":
+    if kind not in ("code", "url"):
         return run
     stack = [style for style in run.stack if emphasis.get(style.kind, "\n") not in run.text]
     return Run(run.text, tuple(stack))
