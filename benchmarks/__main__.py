@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks import OUT
 
-BENCHMARKS = ("road",)
+BENCHMARKS = ("road", "soak")
 
 
 @click.command()

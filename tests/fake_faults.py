@@ -265,6 +265,8 @@ class Fake:
             except web.HTTPException as answer:
                 status = answer.status
                 raise
+            except ConnectionResetError:  # the client is gone: no mistake of the fake
+                raise
             except Exception as error:
                 self.errors.append(error)
                 raise
