@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -30,6 +31,8 @@ Earlier = Callable[[], Awaitable[Sequence["Posted"]]]
 REMEMBERED = 10_000
 #: characters of an unreadable event that are kept
 LONGEST_RAW = 20_000
+#: seconds that what is said now waits for what was missed before it
+PATIENCE = 2.0
 #: seconds that loading earlier messages may keep a message waiting
 LOADING = 2.0
 
@@ -42,7 +45,13 @@ class Inlet:
     """One connection's way in. `order` turns a platform id into something that grows with time."""
 
     def __init__(
-        self, adapter: str, shelf: Shelf, deliver: Deliver, order: Callable[[str], float] = float
+        self,
+        adapter: str,
+        shelf: Shelf,
+        deliver: Deliver,
+        order: Callable[[str], float] = float,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self._adapter = adapter
         self._shelf = shelf
@@ -54,6 +63,9 @@ class Inlet:
         self._baseline = ""
         self._meanwhile: dict[Address, str] = {}
         self._on_track = False
+        self._patience = patience
+        self._unread: set[str] | None = None  # None: nobody knows yet
+        self._moved = asyncio.Event()
         self._marked = False  # the baseline is on disk, since cursors move while off track
         #: set when a message could not be recorded: what follows must be read again
         self.behind = asyncio.Event()
@@ -119,6 +131,33 @@ class Inlet:
         for one in before:
             await self._deliver(replace(one, past=True))
 
+    # --- what was missed comes first ---------------------------------------------------------
+
+    async def turn(self, place: str) -> None:
+        """Wait until what was missed at a place is read, so that what is said now is recorded
+        after it; but not for longer than `patience`. Calls for a place return in their order."""
+        if self._on_track:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                while not self._on_track and (self._unread is None or place in self._unread):
+                    await self._moved.wait()
+
+    def reading(self, places: Iterable[str]) -> None:
+        """These places are going to be read, and no others."""
+        self._unread = set(places)
+        self._tell()
+
+    def read(self, place: str) -> None:
+        """What was missed at this place is recorded."""
+        if self._unread is not None:
+            self._unread.discard(place)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
     # --- how far it has read -----------------------------------------------------------------
 
     async def open(self, now: str) -> None:
@@ -135,6 +174,7 @@ class Inlet:
         """Something may have been missed: live events move no cursor until `on_track`."""
         if self._on_track or not self._baseline:
             self._baseline = max(self._cursors.values(), key=self._order, default="")
+            self._unread = None
         self._on_track = False
 
     def cursor(self, address: Address) -> str:
@@ -163,6 +203,7 @@ class Inlet:
         for address, last in meanwhile.items():
             await self.reached(address, last)
         self._on_track = True
+        self._tell()
         if self._marked:
             self._marked = False
             await self._mark("")

@@ -207,3 +207,25 @@ async def test_an_event_that_cannot_be_read_is_put_away_and_not_without_end(
         rows = await it.store._readers.all("SELECT adapter, length(raw), error FROM quarantine")
 
     assert [tuple(row) for row in rows] == [("chat", 20_000, "KeyError('author')")]
+
+
+async def test_what_is_said_now_waits_for_what_was_missed_there(tmp_path: Path) -> None:
+    async with way(tmp_path) as it:
+        await it.inlet.open("100")
+        live = asyncio.create_task(it.inlet.turn("general"))
+        elsewhere = asyncio.create_task(it.inlet.turn("elsewhere"))
+        await asyncio.sleep(0)
+        it.inlet.reading(["general"])
+        await elsewhere  # where nothing was missed, nobody waits
+        assert not live.done()
+        it.inlet.read("general")
+        await live
+        await it.inlet.on_track()
+        await it.inlet.turn("general")
+
+
+async def test_nobody_waits_for_ever_for_what_was_missed(tmp_path: Path) -> None:
+    async with way(tmp_path) as it:
+        impatient = Inlet("chat", it.store, it.deliver, patience=0.01)
+        await impatient.open("100")
+        await impatient.turn("general")

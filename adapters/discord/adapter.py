@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import aiohttp
+
 from adapters.discord.client import Identifies
 from adapters.discord.connection import Broken, Connection
 from adapters.discord.interactions import Answers
@@ -14,8 +16,6 @@ from botdaemon.ports import Traits
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
-
-    import aiohttp
 
     from botdaemon.config import DiscordConfig
     from botdaemon.ports import Deliver, Surroundings
@@ -30,8 +30,14 @@ FILE_LIMIT = 10 * 2**20
 EDITS_PER_SECOND, LETTERS_PER_SECOND = 0.8, 40.0
 #: seconds after which a send without an answer has arrived or never will
 SETTLES_AFTER = 5.0
+#: connections at once; the library's own connector has no limit, and after an outage opens hundreds
+CONNECTIONS = 32
 #: seconds until letters are tried again while there is no connection
 RECONNECTED = 2.0
+
+
+def _connector() -> aiohttp.BaseConnector:
+    return aiohttp.TCPConnector(limit=CONNECTIONS)
 
 
 class DiscordAdapter:
@@ -62,7 +68,7 @@ class DiscordAdapter:
         self._table = table
         self._token = token
         self._around = around
-        self._connector = connector
+        self._connector = connector or _connector
         self._identifies = Identifies()
         self._answers = Answers()
         self._connection: Connection | None = None

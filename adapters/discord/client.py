@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import discord
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 FIRST_GAP, LONGEST_GAP = 5.0, 300.0
 #: seconds that a connection waits for its IDENTIFY before it is given up; the library allows 60
 LONGEST_WAIT = 30.0
+#: seconds for the other side to agree that a websocket ends
+GOODBYE = 2.0
 
 #: The library's debug lines hold the tokens of webhooks and interactions, and its client tells of
 #: every reconnection with a traceback, where this adapter has a line of its own.
@@ -83,6 +86,8 @@ class Client(discord.Client):
             logging.getLogger(name).setLevel(level)
         self._ears = ears
         self._identifies = identifies
+        #: a websocket is open, and waits until it may say who it is
+        self.identifying = False
         super().__init__(
             intents=intents,
             connector=connector,
@@ -107,18 +112,24 @@ class Client(discord.Client):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Called by the library before each IDENTIFY."""
+        self.identifying = True
         try:
             await self._identifies.turn()
         except BaseException:
-            self._hush()
+            await self._abandon()
             raise
+        finally:
+            self.identifying = False
 
-    def _hush(self) -> None:
-        """End the heartbeats of a websocket that the library has opened and does not know yet:
-        `close` would leave that thread behind."""
+    async def _abandon(self) -> None:
+        """Close a websocket that the library has opened and does not know yet: its own `close`
+        would leave it behind, and the thread of its heartbeats."""
         for thread in threading.enumerate():
             if isinstance(thread, KeepAliveHandler) and thread.ws._connection is self._connection:
                 thread.stop()
+                with suppress(Exception):
+                    async with asyncio.timeout(GOODBYE):
+                        await thread.ws.close()
 
     async def on_socket_raw_receive(self, raw: str) -> None:
         """Called for each payload, before the library reads it."""

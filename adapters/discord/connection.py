@@ -39,11 +39,14 @@ log = logging.getLogger(__name__)
 
 #: seconds for logging in
 LOGIN = 60.0
-#: seconds without a sign of life, or without a session, after which a connection is given up
+#: seconds without a sign of life, and without a session, after which a connection is given up
 SILENCE = 90.0
+AWAY = 15.0
 LOOK_EVERY = 5.0
 #: seconds between two tries to catch up, doubling
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 30.0
+#: seconds that a message waits for what was missed before it; nobody waits for its confirmation
+PATIENCE = 20.0
 #: seconds for saying goodbye
 GOODBYE = 5.0
 #: Discord shows a typing notice for ten seconds
@@ -82,16 +85,16 @@ class Connection:
         deliver: Deliver,
         identifies: Identifies,
         answers: Answers,
-        connector: Callable[[], aiohttp.BaseConnector] | None,
+        connector: Callable[[], aiohttp.BaseConnector],
     ) -> None:
         self._name = name
         self._around = around
-        self._session = aiohttp.ClientSession(connector=connector() if connector else None)
+        self._session = aiohttp.ClientSession(connector=connector())
         bots = tuple(around.bots)
-        client = Client(self, identifies, intents(table), connector() if connector else None)
+        client = Client(self, identifies, intents(table), connector())
         self._client = client
         self._wire, bare = Wire(client), Bare(self._session)
-        self._inlet = Inlet(name, around.shelf, deliver, int)
+        self._inlet = Inlet(name, around.shelf, deliver, int, patience=PATIENCE)
         self._directory = directory = Directory(name, self._wire)
         reader = Reader(name, bots, directory)
         self._threads = Threads(table, around.shared, self._wire, directory)
@@ -212,6 +215,7 @@ class Connection:
 
     async def _watch(self) -> None:
         """Notice a connection that is dead and does not know it."""
+        waiting_since = 0.0
         while True:
             try:
                 async with asyncio.timeout(LOOK_EVERY):
@@ -224,8 +228,12 @@ class Connection:
                     f" a new one under Bot, Reset Token, in {PORTAL}"
                 )
             now = time.monotonic()
-            if not self._ear.live and now - self._ear.since > SILENCE:
-                raise AdapterDown(f"Discord began no session within {SILENCE:.0f} s")
+            if self._client.identifying:
+                waiting_since = now
+            away_since = max(self._ear.since, waiting_since)
+            if not self._ear.live and now - away_since > AWAY:
+                # The library would wait for minutes after a few lost connections.
+                raise AdapterDown(f"Discord began no session within {AWAY:.0f} s")
             if now - self._ear.heard_at > SILENCE:
                 raise AdapterDown(f"nothing came from Discord for {SILENCE:.0f} s")
             if self._wire.silent > SILENCE:

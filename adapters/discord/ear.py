@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from botdaemon.errors import StoreError
 from botdaemon.types import Deleted, Edited, Reacted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from adapters.discord.directory import Directory, Place
     from adapters.discord.interactions import Interactions
@@ -133,19 +134,19 @@ class Ear:
             case "RESUMED":
                 self._alive(True)
             case "MESSAGE_CREATE":
-                async with self.lane(data):
+                async with self._turn(data):
                     await self.message(data)
             case "MESSAGE_UPDATE":
-                async with self.lane(data):
+                async with self._turn(data):
                     await self._edited(data)
             case "MESSAGE_DELETE":
-                async with self.lane(data):
+                async with self._turn(data):
                     await self._deleted(data, [data["id"]])
             case "MESSAGE_DELETE_BULK":
-                async with self.lane(data):
+                async with self._turn(data):
                     await self._deleted(data, data["ids"])
             case "MESSAGE_REACTION_ADD" | "MESSAGE_REACTION_REMOVE":
-                async with self.lane(data):
+                async with self._turn(data):
                     key = f"{self._session}-{frame.get('s')}"
                     await self._reacted(data, added=event.endswith("ADD"), key=key)
             case "INTERACTION_CREATE":
@@ -155,6 +156,13 @@ class Ear:
         self._untold.discard(server)
         if not self._untold:
             self._ready(self.sessions)
+
+    @asynccontextmanager
+    async def _turn(self, data: JSON) -> AsyncGenerator[None]:
+        """The lane of a channel, once what was missed there has been read."""
+        await self.inlet.turn(snowflake_in(data, "channel_id"))
+        async with self.lane(data):
+            yield
 
     def lane(self, data: JSON) -> asyncio.Lock:
         """Held while something of a channel is taken in. Raises `Unreadable` without a channel."""

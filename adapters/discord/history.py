@@ -73,9 +73,13 @@ class History:
 
         async def read(place: Place, after: str) -> int:
             async with slots:
-                return await self._read(ear, place, after)
+                try:
+                    return await self._read(ear, place, after)
+                finally:
+                    self._inlet.read(place.id)
 
         places = await self._behind()
+        self._inlet.reading(place.id for place, _ in places)
         # A place without a cursor of its own gets one before others move on: should the daemon end
         # now, it is read from there the next time.
         for place, after in places:

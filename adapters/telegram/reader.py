@@ -247,7 +247,12 @@ def update_id(raw: Any) -> int | None:
 
 def chat_of(update: Update) -> int | None:
     """The chat an update belongs to: those of one chat are handled in order."""
-    return update.effective_chat.id if update.effective_chat else None
+    if update.effective_chat is None:
+        return None
+    id = update.effective_chat.id
+    if not isinstance(id, int):
+        raise TypeError(f"the id of a chat is {type(id).__name__}")
+    return id
 
 
 def _raw(message: TelegramMessage) -> tuple[str, Sequence[MessageEntity]]:
