@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from botdaemon.errors import BotdaemonError
 from botdaemon.types import Address
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Inlet:
                 if earlier is not None and not await self._is_known(address):
                     await self._load(address, earlier)
                 message = await self._deliver(event)
-            except BaseException:
+            except (BotdaemonError, asyncio.CancelledError):
+                # Anything else is a fault in the message, which is put away and not read again.
                 self.lose_track()
                 self.behind.set()
                 raise

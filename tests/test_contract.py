@@ -241,8 +241,9 @@ async def test_edits_and_deletions_reach_what_the_bot_knows(
 ) -> None:
     bot = SayingBot()
     async with daemon(tmp_path, {"bot": bot}, platform):
-        one, two = [await platform.say(text) for text in ("one", "two")]
+        one = await platform.say("one")
         await platform.answer(one)
+        two = await platform.say("two")
         await platform.answer(two)
         await platform.fake.edit(one, "uno", channel="@ann")
         await platform.fake.delete(two, channel="@ann")
@@ -600,7 +601,9 @@ async def test_when_the_platform_asks_to_wait_answers_wait_and_keep_their_order(
     settings = {"live_drafts": False}
     async with daemon(tmp_path, {"bot": SayingBot()}, platform, settings=settings):
         platform.faults.next(platform.sends, RateLimit(1))
-        first, second = await platform.say("first"), await platform.say("second")
+        first = await platform.say("first")
+        await platform.until(lambda: any(call.status == 429 for call in platform.fake.calls))
+        second = await platform.say("second")
         await platform.answer(second)
         await platform.answer(first)
         ours = [one.text for one in platform.shown(DM) if one.text.startswith("you said")]

@@ -140,7 +140,7 @@ async def test_killed_again_while_it_verifies_a_letter_it_sends_it_once(
         await world.connected()
         asked = await questions(world)
         await world.dies("after:send answer")
-        again = ["discord", "telegram"] if "send" in point else NAMES  # Slack finds it
+        again = ["telegram"] if "send" in point else NAMES  # the others find it
         await world.live(point=point, doomed=again)
         await world.dies(point)
         await world.live()

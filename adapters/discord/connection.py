@@ -257,6 +257,7 @@ class Connection:
                     error,
                     extra={"event": "catch_up_failed", "adapter": self._name},
                 )
+                self._inlet.reading(())  # nobody is to wait for that
                 behind.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

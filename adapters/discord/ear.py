@@ -134,6 +134,7 @@ class Ear:
             case "RESUMED":
                 self._alive(True)
             case "MESSAGE_CREATE":
+                await self._remember(data)
                 async with self._turn(data):
                     await self.message(data)
             case "MESSAGE_UPDATE":
@@ -156,6 +157,13 @@ class Ear:
         self._untold.discard(server)
         if not self._untold:
             self._ready(self.sessions)
+
+    async def _remember(self, data: JSON) -> None:
+        """Nobody will tell of a direct channel again: from its first message on, before anything
+        else is done with that, it is asked for what was missed."""
+        if not data.get("guild_id"):
+            address = self.directory.address(await self._place(data))
+            await self.inlet.reached(address, self.inlet.cursor(address))
 
     @asynccontextmanager
     async def _turn(self, data: JSON) -> AsyncGenerator[None]:
@@ -185,10 +193,6 @@ class Ear:
         reading = self.reader.read(data, place, topic=topic)
         if reading is None:
             return
-        if reading.event.direct:
-            # Nobody will tell of this channel again: from now on it is asked for what was missed.
-            address = reading.event.message.address
-            await self.inlet.reached(address, self.inlet.cursor(address))
         event = replace(await self._with_files(reading), missed=missed)
         said = event.message
 

@@ -18,7 +18,7 @@ from adapters.slack.events import Account, Reader
 from adapters.slack.history import History
 from adapters.slack.intake import Intake
 from adapters.slack.letters import FACES, Letters
-from adapters.slack.pending import Pending
+from adapters.slack.pending import Latest, Pending
 from adapters.slack.people import People
 from adapters.slack.presence import Presence
 from adapters.slack.scopes import PLACE, SCOPES, VITAL, missing
@@ -98,9 +98,10 @@ class SlackAdapter:
         inlet = Inlet(name, around.shelf, deliver)
         downloads = Downloads(name, web, table.base_url)
         reader = Reader(name, account, around, People(name, web), downloads.offer)
-        history = History(name, web, reader, inlet, around.shelf, table.catch_up_hours)
+        last = Latest()
+        history = History(name, web, reader, inlet, around.shelf, table.catch_up_hours, last)
         pending = Pending(table.base_url)
-        intake = Intake(name, web, reader, inlet, history, pending, deliver)
+        intake = Intake(name, web, reader, inlet, history, pending, deliver, last)
         streams = Streams(name, web, account.team, wanted=table.streaming)
         has_faces = table.own_faces and (granted is None or FACES in granted)
         letters = Letters(
@@ -170,6 +171,7 @@ class SlackAdapter:
                     error if not isinstance(error, SlackApiError) else code(error),
                     extra={"event": "catch_up_failed", "adapter": self.name},
                 )
+                inlet.reading(())  # nobody is to wait for that
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 again.set()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapters.inlet import Earlier, Inlet
+    from adapters.slack.pending import Latest
     from adapters.slack.web import JSON
     from botdaemon.ports import Shelf
     from botdaemon.types import Posted
@@ -50,7 +51,14 @@ class History:
     """Reads what was missed, and what was said before anybody listened."""
 
     def __init__(
-        self, name: str, web: Web, reader: Reader, inlet: Inlet, shelf: Shelf, hours: float
+        self,
+        name: str,
+        web: Web,
+        reader: Reader,
+        inlet: Inlet,
+        shelf: Shelf,
+        hours: float,
+        last: Latest,
     ) -> None:
         self._name = name
         self._web = web
@@ -58,6 +66,7 @@ class History:
         self._inlet = inlet
         self._shelf = shelf
         self._hours = hours
+        self._last = last
         self._once = Once(log, name)
 
     # --- what was missed ---------------------------------------------------------------------
@@ -177,6 +186,7 @@ class History:
 
     async def _post(self, event: Posted) -> None:
         """Record a message; one that cannot be recorded must not keep the others from it."""
+        self._last.note(event)
         try:
             await self._inlet.post(event, self.earlier(event))
         except BotdaemonError:

@@ -24,7 +24,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from adapters.slack.events import Reader, part, text
-from adapters.slack.pending import Pending, Recent
+from adapters.slack.pending import Latest, Pending, Recent
 from botdaemon.errors import BotdaemonError
 from botdaemon.types import Address
 
@@ -55,6 +55,7 @@ class Intake:
         history: History,
         pending: Pending,
         deliver: Deliver,
+        last: Latest,
     ) -> None:
         self._name = name
         self._web = web
@@ -65,8 +66,7 @@ class Intake:
         self._deliver = deliver
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seen: Recent[str, None] = Recent()
-        #: who wrote last at an address, and the id of what they wrote
-        self.last: Recent[Address, tuple[str, str]] = Recent()
+        self.last = last
 
     def app(self, logger: logging.Logger) -> AsyncApp:
         """The Bolt app: no HTTP, no look-ups, nothing before our own middleware."""
@@ -149,9 +149,7 @@ class Intake:
             if posted is None:
                 return
             said = posted.message
-            author = said.author
-            if author is not None and not author.is_bot:
-                self.last[said.address] = (author.account, said.platform_id)
+            self.last.note(posted)
             await self._inlet.post(
                 posted,
                 self._history.earlier(posted),

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from botdaemon.types import Address
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botdaemon.types import Posted
 
 #: seconds, and answers, that Slack allows; a little less than that
 LASTS, ANSWERS = 28 * 60.0, 5
@@ -31,6 +35,16 @@ class Recent(OrderedDict[K, V], Generic[K, V]):
         self.move_to_end(key)
         if len(self) > REMEMBERED:
             self.popitem(last=False)
+
+
+class Latest(Recent[Address, tuple[str, str]]):
+    """Which person wrote last at an address, and the id of what they wrote."""
+
+    def note(self, event: Posted) -> None:
+        """Somebody wrote."""
+        said = event.message
+        if said.author is not None and not said.author.is_bot:
+            self[said.address] = (said.author.account, said.platform_id)
 
 
 @dataclass(slots=True)
