@@ -65,6 +65,9 @@ merge_seconds = 0.0
 turns_at_once = 64
 queue = 100000
 queue_per_person = 100000
+answers_per_minute_person = 1000000
+answers_per_minute_channel = 1000000
+answers_per_minute_server = 1000000
 """
 
 

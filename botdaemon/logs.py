@@ -133,7 +133,8 @@ def _pair(key: str, value: object) -> str:
         case _:
             text = _safe(str(value))
             if _BARE.fullmatch(text) is None:
-                text = '"' + text.replace('"', '\\"') + '"'
+                quoted = _safe(str(value).replace("\\", "\\\\")).replace('"', '\\"')
+                text = f'"{quoted}"'
     return f"{key}={text}"
 
 

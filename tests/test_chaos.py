@@ -39,6 +39,9 @@ merge_seconds = 0.0
 turns_at_once = 8
 queue = 10000
 queue_per_person = 10000
+answers_per_minute_person = 1000000
+answers_per_minute_channel = 1000000
+answers_per_minute_server = 1000000
 """
 
 

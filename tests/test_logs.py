@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from botdaemon import logs
@@ -155,6 +155,7 @@ def test_nothing_that_people_say_starts_a_new_line_or_moves_the_cursor(one: str,
 
 @unhurried
 @given(st.text(min_size=1))
+@example(" \\")
 def test_a_value_can_be_read_back_from_its_field(value: str) -> None:
     log, lines = logger("journal")
     log.info("said", extra={"text": value, "next": "1"})

@@ -28,7 +28,7 @@ def router(**changes: Any) -> Router:
     return Router(triggers, {"chat": BOTS, "solo": ("comic",)})
 
 
-def said(text: str, *, adapter: str = "chat", is_bot: bool = False, **how: bool) -> Posted:
+def said(text: str, *, adapter: str = "chat", is_bot: bool = False, **how: Any) -> Posted:
     author = Identity(adapter=adapter, account="1", name="Someone", is_bot=is_bot)
     message = Message(address=Address(adapter, "c"), text=text, author=author, sent_at=0.0)
     return Posted(key="k", message=message, **how)
@@ -148,7 +148,8 @@ def test_chance_is_asked_only_when_nobody_was_called() -> None:
 
 
 def test_another_bot_is_answered_until_bots_have_talked_too_long_among_themselves() -> None:
-    for way in ({}, {"direct": True}, {"mentioned": True}):
+    ways: list[dict[str, Any]] = [{}, {"direct": True}, {"mentioned": True}]
+    for way in ways:
         event = said("@ada hello", is_bot=True, **way)
         assert called(event, replace(HOSTED, bots_in_a_row=3)) == [("ada", Why.MENTION)]
         assert called(event, replace(HOSTED, bots_in_a_row=4)) == []
