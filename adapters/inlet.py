@@ -137,7 +137,8 @@ class Inlet:
 
     async def turn(self, place: str) -> None:
         """Wait until what was missed at a place is read, so that what is said now is recorded
-        after it; but not for longer than `patience`. Calls for a place return in their order."""
+        after it; but not for longer than `patience`. Calls for a place return in their order.
+        Not for platforms that expect a confirmation soon."""
         if self._on_track:
             return
         with suppress(TimeoutError):

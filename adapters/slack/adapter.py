@@ -171,7 +171,6 @@ class SlackAdapter:
                     error if not isinstance(error, SlackApiError) else code(error),
                     extra={"event": "catch_up_failed", "adapter": self.name},
                 )
-                inlet.reading(())  # nobody is to wait for that
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 again.set()

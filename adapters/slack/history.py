@@ -78,11 +78,8 @@ class History:
             for address in await self._shelf.active(self._name, time.time() - ACTIVE):
                 active.setdefault(address.channel, []).append(address)
             reached: dict[Address, str] = {}
-            channels = await self._channels()
-            self._inlet.reading(channels)
-            for channel in channels:
+            for channel in await self._channels():
                 reached |= await self._channel(channel, active.get(channel, []))
-                self._inlet.read(channel)
             # The oldest first: whichever is not reached any more is not behind one that is.
             for address, last in sorted(reached.items(), key=lambda each: float(each[1])):
                 await self._inlet.reached(address, last)

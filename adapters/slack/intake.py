@@ -137,7 +137,6 @@ class Intake:
     async def _message(self, event: JSON) -> None:
         """A message, once: a mention comes twice, and so may everything else."""
         channel = text(event, "channel")
-        await self._inlet.turn(channel)
         key = f"{channel}:{text(event, 'ts')}"
         lock = self._locks.get(channel)
         if lock is None:
