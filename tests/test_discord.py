@@ -863,6 +863,31 @@ async def test_when_a_session_is_lost_what_was_said_meanwhile_is_read(
         assert len(discord.answers_to(id)) == 1
 
 
+async def test_what_was_missed_in_a_direct_channel_comes_before_what_is_said_there_now(
+    discord: FakeDiscord, tmp_path: Path
+) -> None:
+    bot = SayingBot()
+    async with living(discord, tmp_path, bot):
+        await answered(discord, await discord.say("before", channel="@ann"))
+        sessions = len(discord.gateway.logins)
+        discord.forget_sessions()
+        discord.refuse_connections = True
+        await discord.drop()
+        await discord.say("meanwhile", channel="@ann")
+        discord.refuse_connections = False
+        # As soon as the next session is there, and before anything can have been read.
+        await discord.until(
+            lambda: [login["op"] for login in discord.gateway.logins[sessions:]].count(2)
+        )
+        await discord.say("and now?", channel="@ann")
+        await until(lambda: heard(bot) == ["before", "meanwhile", "and now?"])
+
+
+def heard(bot: SayingBot) -> list[str]:
+    """What it was asked to answer, in order."""
+    return [said.text for turn in bot.turns for said in turn.history[-turn.fresh :]]
+
+
 async def test_a_dropped_connection_is_resumed(discord: FakeDiscord, tmp_path: Path) -> None:
     async with living(discord, tmp_path):
         await answered(discord, await discord.say("before", channel="@ann"))

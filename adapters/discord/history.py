@@ -106,15 +106,19 @@ class History:
         start = int(cursors.get(("", ""), 0))
         found = []
         for place in list(self._directory.places.values()):
+            if place.kind == DIRECT:
+                continue
             address = self._directory.address(place)
             after = int(self._inlet.cursor(address) or 0)
             if (address.channel, address.topic) not in cursors:
                 after = max(after - OVERLAP, start)
             if place.kind in SPOKEN and int(place.last) > max(after, begin):
                 found.append((place, str(max(after, begin))))
+        # Discord does not tell what is new in a direct channel, so all of them are asked.
         for (channel, topic), cursor in cursors.items():
-            if channel and not topic and channel not in self._directory.places:
-                found.append((Place(channel, DIRECT), str(max(int(cursor), begin))))
+            known = self._directory.places.get(channel, Place(channel, DIRECT))
+            if channel and not topic and known.kind == DIRECT:
+                found.append((known, str(max(int(cursor), begin))))
         return found
 
     async def _read(self, ear: Ear, place: Place, after: str) -> int:
