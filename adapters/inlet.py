@@ -67,6 +67,7 @@ class Inlet:
         self._patience = patience
         self._unread: set[str] | None = None  # None: nobody knows yet
         self._moved = asyncio.Event()
+        self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._marked = False  # the baseline is on disk, since cursors move while off track
         #: set when a message could not be recorded: what follows must be read again
         self.behind = asyncio.Event()
@@ -139,12 +140,16 @@ class Inlet:
         """Wait until what was missed at a place is read, so that what is said now is recorded
         after it; but not for longer than `patience`. Calls for a place return in their order.
         Not for platforms that expect a confirmation soon."""
-        if self._on_track:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience):
-                while not self._on_track and (self._unread is None or place in self._unread):
-                    await self._moved.wait()
+        queue = self._queues.get(place)
+        if queue is None:
+            self._queues[place] = queue = asyncio.Lock()
+        # Through the queue even when nobody has to wait: else it would be possible to overtake
+        # somebody who has just been told not to wait any longer.
+        async with queue:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    while not self._on_track and (self._unread is None or place in self._unread):
+                        await self._moved.wait()
 
     def reading(self, places: Iterable[str]) -> None:
         """These places are going to be read, and no others."""
@@ -189,13 +194,14 @@ class Inlet:
         """Everything at a place up to this id is recorded."""
         place = (address.channel, address.topic)
         if place not in self._cursors or self._order(last) > self._order(self._cursors[place]):
+            moves = [self._shelf.move_cursor(address, last)]
             if not self._on_track and not self._marked:
                 # Before the first cursor moves: after a crash in the middle of it, the newest
                 # cursor would not be from where places without one must be read.
                 self._marked = True
-                await self._mark(self._baseline)
+                moves.insert(0, self._mark(self._baseline))
             self._cursors[place] = last
-            await self._shelf.move_cursor(address, last)
+            await asyncio.gather(*moves)  # written in this order
 
     async def _mark(self, baseline: str) -> None:
         await self._shelf.move_cursor(replace(_OFF, adapter=self._adapter), baseline)

@@ -224,6 +224,24 @@ async def test_what_is_said_now_waits_for_what_was_missed_there(tmp_path: Path) 
         await it.inlet.turn("general")
 
 
+async def test_nobody_overtakes_who_has_waited_longer(tmp_path: Path) -> None:
+    async with way(tmp_path) as it:
+        order: list[int] = []
+
+        async def pass_through(number: int) -> None:
+            await it.inlet.turn("general")
+            order.append(number)
+
+        await it.inlet.open("100")
+        waiting = [asyncio.create_task(pass_through(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        late = asyncio.create_task(pass_through(3))  # begins when the others have been told
+        await it.inlet.on_track()
+        await asyncio.gather(*waiting, late)
+
+    assert order == [0, 1, 2, 3]
+
+
 async def test_nobody_waits_for_ever_for_what_was_missed(tmp_path: Path) -> None:
     async with way(tmp_path) as it:
         impatient = Inlet("chat", it.store, it.deliver, patience=0.01)
