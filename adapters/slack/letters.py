@@ -143,8 +143,10 @@ class Letters:
                 )
             if came.status_code == 429:
                 raise TryLater("Slack asks to answer more slowly", after=1.0)
-            if came.status_code not in _USED_UP:
+            if came.status_code == 200:
                 return f"whisper:{letter.key}"
+            if came.status_code not in _USED_UP:
+                raise AdapterDown(f"Slack did not take the answer ({came.status_code})")
             self._pending.forget(channel, letter.only_for)
         with sending():
             shown = await self._web.api.chat_postEphemeral(
