@@ -192,6 +192,27 @@ async def test_too_many_questions_are_answered_once_with_words(tmp_path: Path) -
     assert texts[4] == "you said: and me?"
 
 
+async def test_another_bot_is_never_told_that_it_asks_too_much(tmp_path: Path) -> None:
+    access = {"chat": AccessConfig(bots=("robot",))}
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        async with home(
+            tmp_path, {"bot": SayingBot()}, [adapter], access=access, per_person=1
+        ) as house:
+            for number in range(3):
+                said = platform.say(f"bot, {number}", who="robot", is_bot=True)
+                await platform.until(partial(platform.confirmed.__contains__, said))
+                platform.say("so?", who="ann")  # a person in between
+            last = platform.say("bot, and I?", who="bob")
+            await platform.until(lambda: bool(platform.answers_to(last)))
+            await house.outboxes.drained()
+
+    assert [one.text for one in platform.shown.values()] == [
+        "you said: bot, 0",
+        "you said: bot, and I?",
+    ]
+
+
 def _shows(platform: Platform, count: int) -> bool:
     return len(platform.shown) >= count
 

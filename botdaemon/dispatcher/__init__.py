@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
+EMPTY = "the message is empty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,8 @@ class Dispatcher:
         if problem := self._problem(said):
             if said.author is None or said.address.adapter not in self._house.couriers:
                 raise Refused(problem)
+            if problem is EMPTY or event.past:  # on chat platforms nobody needs to be told
+                return 0
             return await self._refuse(event.key, said.address, said.author, problem)
         typed, unknown = self._typed(event)
         if typed or unknown:
@@ -165,7 +168,7 @@ class Dispatcher:
     def _problem(self, said: Message) -> str:
         """Why a message cannot be recorded, if it cannot."""
         if not said.text.strip() and not said.files:
-            return "the message is empty"
+            return EMPTY
         if len(said.text) > (longest := self._house.longest_message):
             return (
                 f"the message has {len(said.text)} characters, more than the {longest} that "
@@ -233,9 +236,9 @@ class Dispatcher:
         return await self._mouth.tell(recorded.thread, address, words, only_for=who.account)
 
     async def _refuse(self, key: str, address: Address, who: Identity, problem: str) -> int:
-        """Say why something was not recorded; an empty message needs no words."""
+        """Say why something was not recorded, once."""
         recorded = await self._store.record_asked(address, key, who)
-        if not recorded.duplicate and "empty" not in problem:
+        if not recorded.duplicate:
             await self._mouth.tell(recorded.thread, address, problem, only_for=who.account)
         return 0
 

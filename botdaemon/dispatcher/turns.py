@@ -132,17 +132,19 @@ class Turns:
         if obligation.joined:
             if obligation.turn in self._joined_at:
                 self._joined(obligation, goes_on)
-        elif of_a_bot and not self._to_bots(obligation):
-            await self._mouth.end(obligation, "refused", "answers_to_bots_per_hour")
-        elif refusal := self._refusal(obligation):
-            await self._mouth.apologise(obligation, refusal, close="refused")
-        else:
+            return
+        words, about = self._refusal(obligation), ""
+        if not words and of_a_bot and not self._to_bots(obligation):
+            words = "more than answers_to_bots_per_hour allows"
+        if not words:
             words, about = self._too_fast(obligation, server)
-            if words:
-                await self._mouth.apologise(obligation, words, close="refused", about=about)
-            else:
-                self.take(obligation)
-                self._joined(obligation, goes_on)
+        if not words:
+            self.take(obligation)
+            self._joined(obligation, goes_on)
+        elif of_a_bot:
+            await self._mouth.end(obligation, "refused", words)
+        else:
+            await self._mouth.apologise(obligation, words, close="refused", about=about)
 
     def _joined(self, obligation: Obligation, goes_on: bool) -> None:
         self._joined_at[obligation.turn] = time.monotonic() + (

@@ -11,7 +11,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from botdaemon.outbox.lanes import Outbox, pause
+from botdaemon.outbox.lanes import Outbox
 from botdaemon.outbox.sketch import Sketch
 from botdaemon.ports import Adapter, Courier
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botdaemon.store import Store
     from botdaemon.types import Address, Obligation
 
-__all__ = ["Outbox", "Outboxes", "pause"]
+__all__ = ["Outbox", "Outboxes"]
 
 log = logging.getLogger(__name__)
 
