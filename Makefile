@@ -31,8 +31,8 @@ check: .venv/.dev ## look at the code without running it: ruff, mypy, import-lin
 	$(BIN)/lint-imports --no-logo
 
 # Most tests wait for something most of the time, so there are more workers than cores.
-test: check ## check, then run every test
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+test: check ## check, then run every test but the slow ones
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow"
 
 format: .venv/.dev ## bring the code into its form
 	$(BIN)/ruff check --quiet --fix
@@ -41,7 +41,8 @@ format: .venv/.dev ## bring the code into its form
 bench: .venv/.run ## measure; prints a table and writes benchmarks/out/NAME.json
 	$(BIN)/python -m benchmarks
 
-campaign: .venv/.dev judges ## every crash point, and the tests of the promises ROUNDS times
+campaign: .venv/.dev judges ## the slow tests, every crash point, the tests of the promises ROUNDS times
+	$(BIN)/python -m pytest -q -x --timeout 900 -m slow
 	CRASH_POINTS=all NASTY_TEXTS=10000 $(BIN)/python -m pytest -q -x --timeout 900 \
 		tests/test_platform_kills.py tests/test_judges.py tests/test_golden.py
 	@for round in $$(seq $(ROUNDS)); do \

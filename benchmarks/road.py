@@ -15,7 +15,6 @@ import asyncio
 import gc
 import logging
 import multiprocessing
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from benchmarks import OUT
+from benchmarks.gauges import lag, percentile
 from botdaemon import app
 from botdaemon.app import imports
 from botdaemon.config import parse
@@ -107,6 +107,9 @@ class Sink:
     async def find(self, letter: Letter) -> str | None:
         return None
 
+    async def remove(self, letter: Letter) -> None:
+        raise AssertionError("nothing is taken back here")
+
     @asynccontextmanager
     async def typing(self, address: Address, bot: str) -> AsyncIterator[None]:
         yield
@@ -155,12 +158,12 @@ async def _saturated() -> dict[str, float]:
         gc.freeze()  # as app.serve does
         await flood(0, warm)
         memory, began = _memory(), time.perf_counter()
-        async with _lag() as lag:
+        async with lag() as late:
             await flood(warm, warm + MESSAGES)
         seconds = time.perf_counter() - began
     return {
         "saturated_messages_per_second": MESSAGES / seconds,
-        "saturated_loop_lag_p99_ms": _percentile(lag, 99),
+        "saturated_loop_lag_p99_ms": percentile(late, 99),
         "memory_before_mib": memory,
         f"memory_growth_over_{MESSAGES}_messages_mib": _memory() - memory,
     }
@@ -217,7 +220,7 @@ async def _steady() -> dict[str, float]:
                     if message.bot:
                         answered[message.text] = time.perf_counter()
 
-        async with _lag() as lag, asyncio.TaskGroup() as tasks:
+        async with lag() as late, asyncio.TaskGroup() as tasks:
             tasks.create_task(follow())
             start = time.perf_counter()
             for number in range(RATE * SECONDS):
@@ -226,13 +229,13 @@ async def _steady() -> dict[str, float]:
     to_engine = [1000 * (Noting.reached[text] - at) for text, at in posted.items()]
     to_answer = [1000 * (answered[text] - at) for text, at in posted.items()]
     return {
-        f"acknowledged_at_{RATE}_per_second_p50_ms": _percentile(acknowledged, 50),
-        f"acknowledged_at_{RATE}_per_second_p99_ms": _percentile(acknowledged, 99),
-        "api_to_engine_p50_ms": _percentile(to_engine, 50),
-        "api_to_engine_p99_ms": _percentile(to_engine, 99),
-        "answered_p50_ms": _percentile(to_answer, 50),
-        "answered_p99_ms": _percentile(to_answer, 99),
-        "steady_loop_lag_p99_ms": _percentile(lag, 99),
+        f"acknowledged_at_{RATE}_per_second_p50_ms": percentile(acknowledged, 50),
+        f"acknowledged_at_{RATE}_per_second_p99_ms": percentile(acknowledged, 99),
+        "api_to_engine_p50_ms": percentile(to_engine, 50),
+        "api_to_engine_p99_ms": percentile(to_engine, 99),
+        "answered_p50_ms": percentile(to_answer, 50),
+        "answered_p99_ms": percentile(to_answer, 99),
+        "steady_loop_lag_p99_ms": percentile(late, 99),
     }
 
 
@@ -266,29 +269,7 @@ def _directory() -> Iterator[Path]:
         yield Path(name)
 
 
-@asynccontextmanager
-async def _lag() -> AsyncIterator[list[float]]:
-    """How late the loop wakes a sleeper of 5 ms, in milliseconds."""
-    late: list[float] = []
-
-    async def sleep() -> None:
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.005)
-            late.append(1000 * (time.perf_counter() - began) - 5)
-
-    task = asyncio.create_task(sleep())
-    try:
-        yield late
-    finally:
-        task.cancel()
-
-
 def _memory() -> float:
     """Resident memory of this process, MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100)[percent - 1]

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 from botdaemon.config import (
     CannedBotConfig,
     ChatConfig,
+    DiffusersConfig,
+    ImageBotConfig,
     ModelConfig,
     SlackConfig,
+    TextBotConfig,
     TransformersConfig,
     WebConfig,
     read_token,
@@ -53,6 +56,9 @@ Inspect = Callable[[ModelConfig], str]
 Weigh = Callable[[str], Overhead]
 """What the prompts of the text bot of this name cost."""
 
+Misfits = Callable[[], Mapping[str, str]]
+"""The models that can never fit into the memory of their device, each with a sentence."""
+
 Lines = Callable[[Path], int]
 """How many lines a canned bot's file has. Raises `ConfigError` when it cannot be used."""
 
@@ -74,12 +80,21 @@ class Report:
         return ConfigError.exit_code if self.problems else 0
 
 
-def check(config: Config, *, inspect: Inspect, weigh: Weigh, lines: Lines) -> Report:
+def check(
+    config: Config,
+    *,
+    inspect: Inspect,
+    weigh: Weigh,
+    lines: Lines,
+    misfits: Misfits = dict,
+) -> Report:
     """Look at everything the configuration names."""
-    return Report(tuple(_findings(config, inspect, weigh, lines)))
+    return Report(tuple(_findings(config, inspect, weigh, lines, misfits)))
 
 
-def _findings(config: Config, inspect: Inspect, weigh: Weigh, lines: Lines) -> Iterator[Finding]:
+def _findings(
+    config: Config, inspect: Inspect, weigh: Weigh, lines: Lines, misfits: Misfits
+) -> Iterator[Finding]:
     yield _ok(f"{config.path}: every key is understood")
     yield _data_dir(config)
     if not config.adapters:
@@ -95,14 +110,25 @@ def _findings(config: Config, inspect: Inspect, weigh: Weigh, lines: Lines) -> I
             yield _ok(f"models.{name}: {inspect(model)}")
             usable.add(name)
         except BotdaemonError as error:
-            key = "hub" if isinstance(model, TransformersConfig) and model.hub else "path"
+            hub = isinstance(model, TransformersConfig | DiffusersConfig) and model.hub
+            key = "hub" if hub else "path"
             yield from _problems(config, ("models", name, key), error)
+    if usable == config.models.keys():
+        for name, why in misfits().items():
+            yield _problem(config, ("models", name), why)
+    try:
+        config.needs_bots()
+    except ConfigError as error:
+        yield Finding(Verdict.PROBLEM, str(error))
     for name, bot in config.bots.items():
         try:
-            if isinstance(bot, CannedBotConfig):
-                yield _canned_bot(config, name, lines(bot.lines))
-            elif bot.model in usable:
-                yield _text_bot(config, name, weigh(name))
+            match bot:
+                case CannedBotConfig():
+                    yield _canned_bot(config, name, lines(bot.lines))
+                case TextBotConfig() if bot.model in usable:
+                    yield _text_bot(config, name, weigh(name))
+                case ImageBotConfig() if bot.model in usable:
+                    yield _ok(f"bots.{name}: draws with models.{bot.model}")
         except BotdaemonError as error:
             key = "lines" if isinstance(bot, CannedBotConfig) else "model"
             yield from _problems(config, ("bots", name, key), error)

@@ -12,6 +12,7 @@ import faulthandler
 import os
 import sys
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,10 +20,10 @@ import click
 
 import botdaemon
 from botdaemon.config import CannedBotConfig, ChatConfig, Config, TextBotConfig, load
-from botdaemon.errors import BotdaemonError, ConfigError
+from botdaemon.errors import BotdaemonError, ConfigError, ModelUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 #: looked for in this order when --config is not given
 CONFIGS = (Path("config.toml"), Path("/etc/botdaemon/config.toml"), Path("config.example.toml"))
@@ -135,6 +136,7 @@ def check(path: Path | None, online: bool) -> None:
         inspect=lambda model: app.inspect_model(config, model),
         weigh=lambda bot: app.weigh(config, bot),
         lines=lambda file: len(read_lines(file)),
+        misfits=lambda: app.misfits(config),
     )
     for finding in report.findings:
         click.echo(str(finding))
@@ -197,6 +199,156 @@ def can(path: Path | None, bot: str, count: int) -> None:
     config = _loaded(path)
     logs.configure("warning")
     _run(app.can(config, _known_bot(config, bot, CannedBotConfig), count, _progress))
+
+
+@main.group()
+def models() -> None:
+    """See what models there are, fetch them, and see what fits."""
+
+
+@models.command("plan")
+@_with_config
+@click.option("--svg", type=click.Path(path_type=Path), help="Write the picture to this file, too.")
+def plan_models(path: Path | None, svg: Path | None) -> None:
+    """Print which model goes onto which device, before anything is loaded."""
+    from rich.console import Console
+
+    from botdaemon import app
+
+    try:
+        picture, drawing, fits = app.plan(_loaded(path))
+    except BotdaemonError as error:
+        _fail(error)
+    Console().print(picture)
+    if svg is not None:
+        svg.write_text(drawing, encoding="utf-8")
+    sys.exit(0 if fits else ModelUnusable.exit_code)
+
+
+@models.command("list")
+@_with_config
+def list_models(path: Path | None) -> None:
+    """List the models of the configuration, and what else lies in the hub's cache."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from botdaemon import app
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "source", "size", "takes", "state"):
+        table.add_column(heading, justify="right" if heading in ("size", "takes") else "left")
+    missing = False
+    for item in app.listing(_loaded(path)):
+        source = f"{item.source}@{item.revision[:12]}" if item.revision else item.source
+        takes = item.footprint.load + item.footprint.peak if item.footprint else 0
+        state = item.problem or ("" if item.name else "not in the configuration")
+        missing |= bool(item.problem)
+        table.add_row(item.name or "-", source, _size(item.size), _size(takes), state)
+    Console().print(table)
+    sys.exit(ModelUnusable.exit_code if missing else 0)
+
+
+@models.command("pull")
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--revision", help="A branch, tag or commit; by default the newest.")
+@click.option("--variant", default="", help="The form of the weights, such as fp16.")
+@click.option("--yes", is_flag=True, help="Fetch without asking.")
+def pull(repo: str, revision: str | None, variant: str, yes: bool) -> None:
+    """Fetch a model from the hub, with its size first, and verify it."""
+    from botdaemon import app
+
+    try:
+        offer = app.offer(repo, revision, variant)
+        for file in offer.files:
+            there = ", is there already" if file.there else ""
+            click.echo(f"{_size(file.size):>10}  {file.name}{there}")
+        click.echo(f"{_size(offer.size):>10}  in all, {_size(offer.missing)} to fetch")
+        if offer.choice.others:
+            click.echo(f"other forms of the weights: --variant {', '.join(offer.choice.others)}")
+        if offer.missing and not yes:
+            click.confirm("Fetch it?", abort=True)
+        with _bar() as progress:
+            app.fetch(offer, progress)
+    except BotdaemonError as error:
+        _fail(error)
+    click.echo(f'It is here. In the configuration:\n\nhub = "{repo}"\nrevision = "{offer.commit}"')
+
+
+@models.command("verify")
+@_with_config
+@click.argument("repo", metavar="OWNER/NAME", required=False)
+def verify(path: Path | None, repo: str | None) -> None:
+    """Compare the files of hub models with their checksums; by default those of the
+    configuration. Needs no network."""
+    from botdaemon import app
+
+    states = {"whole": 0, "damaged": 0, "unknown": 0}
+    try:
+        with _bar() as progress:
+            found = list(app.verify(_loaded(path), repo, progress))
+    except BotdaemonError as error:
+        _fail(error)
+    for name, finding in found:
+        states[finding.state] += 1
+        if finding.state == "damaged":
+            click.echo(f"damaged: {finding.file}; mend it with: botdaemon models pull {name}")
+        elif finding.state == "unknown":
+            click.echo(f"no checksum is known of {finding.file}")
+    counts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    click.echo(counts or "the configuration names no hub model")
+    sys.exit(ModelUnusable.exit_code if states["damaged"] else 0)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar of progress on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total
+        )
+
+
+def _size(count: float) -> str:
+    """Bytes in words; nothing for none."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if count else ""
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+@main.command("serve-models")
+@_with_config
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8643, show_default=True, help="The port to listen on.")
+@click.option(
+    "--key-env",
+    metavar="VARIABLE",
+    help="The environment variable that holds the key callers must have.",
+)
+def serve_models(path: Path | None, host: str, port: int, key_env: str | None) -> None:
+    """Offer the models of the configuration as an OpenAI-compatible service, without bots."""
+    from botdaemon import app, logs
+
+    config = _loaded(path)
+    logs.configure(config.daemon.log_level, config.daemon.log_format)
+    key = os.environ.get(key_env) if key_env else None
+    if key_env and not key:
+        _fail(ConfigError(f"the environment variable {key_env} is not set"))
+    if key:
+        logs.redact(key)
+
+    def ready(url: str) -> None:
+        click.echo(f"serving models at {url}. Ctrl-C stops.", err=True)
+
+    _run(app.serve_models(config, host, port, key, ready))
 
 
 def _progress(done: int, total: int) -> None:

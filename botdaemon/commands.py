@@ -9,17 +9,31 @@ import re
 from botdaemon.errors import Refused
 from botdaemon.types import CommandSpec
 
-COMMANDS = (
+TALKING = (
     CommandSpec("help", "what can be done here"),
     CommandSpec("new", "begin a new conversation; the old one stays readable"),
     CommandSpec("stop", "stop the answer under way"),
     CommandSpec("retry", "take the last answer back and ask for another"),
     CommandSpec("undo", "take the last exchange out of the conversation"),
     CommandSpec("status", "what is running, what waits"),
+    CommandSpec("queue", "who waits for what, and how long"),
     CommandSpec("bots", "who answers here"),
     CommandSpec("whoami", "who you are to this daemon"),
     CommandSpec("pair", "let in the person who was given this code", argument="CODE", admin=True),
 )
+#: for where somebody draws. All but the first and the last are about the picture that is replied
+#: to, else about the newest of the conversation
+DRAWING = (
+    CommandSpec("draw", "a picture of what you say", argument="PROMPT"),
+    CommandSpec("reroll", "draw the same again, another way"),
+    CommandSpec("vary", "draw something like the picture"),
+    CommandSpec("upscale", "draw the picture larger"),
+    CommandSpec("edit", "draw the picture from another prompt", argument="PROMPT"),
+    CommandSpec("settings", "what the picture was drawn with"),
+    CommandSpec("delete", "take the picture away"),
+    CommandSpec("defaults", "options for all pictures in this channel", argument="OPTIONS"),
+)
+COMMANDS = (*TALKING, *DRAWING)
 _NAMES = {spec.name: spec.name for spec in COMMANDS} | {"start": "help", "reset": "new"}
 _OPEN = [name for name in _NAMES if not any(s.admin for s in COMMANDS if s.name == name)]
 

@@ -1,8 +1,8 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` is what a bot calls. All of them are structural:
-nothing inherits from them.
+`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls. All of them
+are structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from botdaemon.types import (
     Draft,
     Event,
     File,
+    ImageCard,
+    ImageRequest,
     Letter,
     Message,
     ModelCard,
+    Picture,
     Piece,
+    Progress,
     Room,
     TextRequest,
     Thread,
@@ -36,6 +40,9 @@ Deliver = Callable[[Event], Awaitable[int]]
 confirm to its platform. The result is the id of the message it is about, 0 where there is none; for
 a `Command` that of the daemon's words, 0 when it has nothing to say.
 Raises `StoreFull` (do not confirm) and, to a mirror only, `Refused` (say why to the person)."""
+
+PromptOf = Callable[[Address, str], Awaitable[str]]
+"""The prompt of the picture in a message of ours (address, platform id), "" if nobody knows."""
 
 Dialect = Literal["commonmark", "plain", "discord", "mrkdwn", "telegram"]
 
@@ -58,6 +65,10 @@ class Traits:
     channel_pause: float = 0.0
     #: longest file, in bytes; 0: it takes none
     file_limit: int = 0
+    #: longest text that can stand with a file in one message, in `text_unit`s; 0: it cannot
+    captions: int = 0
+    #: a live draft can show a picture that grows
+    previews: bool = False
     buttons: bool = False
     #: nothing can be looked up there: a text is sent as an empty message first, and edited into
     #: it once its id is on disk, so that it can appear twice only as "..."
@@ -101,6 +112,9 @@ class Courier(Adapter, Protocol):
 
     async def find(self, letter: Letter) -> str | None:
         """The platform's id of this letter if an earlier attempt arrived, else None."""
+
+    async def remove(self, letter: Letter) -> None:
+        """Take the message `letter.remote` away; it may be gone already. Raises like `send`."""
 
 
 class Archive(Protocol):
@@ -187,6 +201,8 @@ class Surroundings:
     shared: frozenset[str] = frozenset()
     #: longest file that is taken in, in bytes
     file_limit: int = 20_000_000
+    #: for the form in which a prompt is edited
+    prompt_of: PromptOf | None = None
 
 
 class Bot(Protocol):
@@ -194,6 +210,22 @@ class Bot(Protocol):
 
     def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
         """Growing drafts, the last one final; none at all is silence. Close it to stop it."""
+
+
+@runtime_checkable
+class Painter(Bot, Protocol):
+    """A bot that draws, and can say how."""
+
+    async def settings(self, message: Message) -> str:
+        """What the pictures of a message were drawn with, in Markdown; `Refused` when the message
+        has no picture of ours."""
+
+    async def prompt(self, message: Message) -> str:
+        """The prompt of the first of them; `Refused` likewise."""
+
+    def options(self, text: str) -> str:
+        """Options ("--steps 20 --size 512x512") as they are kept for a place; `Refused` for what
+        is no option or cannot be."""
 
 
 class TextEngine(Protocol):
@@ -208,3 +240,18 @@ class TextEngine(Protocol):
 
     async def count(self, request: TextRequest) -> int:
         """Tokens of the request's prompt in this model's own format."""
+
+
+class ImageEngine(Protocol):
+    """Draws pictures with one model."""
+
+    @property
+    def card(self) -> ImageCard: ...
+
+    def draw(self, request: ImageRequest) -> AsyncGenerator[Progress | Picture]:
+        """Progress as it goes, and each picture when it is there; ends after the last. Closing the
+        iterator frees the device at the next step. Raises `EngineFailed`, `EngineDied` or
+        `ModelUnusable`."""
+
+    def read(self, picture: bytes) -> ImageRequest | None:
+        """What a picture was drawn with, from its metadata; None for one that is not ours."""

@@ -40,6 +40,8 @@ class File:
     media_type: str
     #: bytes
     size: int
+    #: shown covered, until somebody wants to see it
+    spoiler: bool = False
 
 
 class Kind(StrEnum):
@@ -173,12 +175,23 @@ class CommandSpec:
 
 
 class Control(StrEnum):
-    """A button under an answer."""
+    """A button under an answer; the second group stands under pictures."""
 
     STOP = "stop"
     RETRY = "retry"
     GOOD = "good"
     BAD = "bad"
+
+    REROLL = "reroll"
+    """The same again with another seed."""
+    VARY = "vary"
+    """Something like this picture."""
+    UPSCALE = "upscale"
+    EDIT = "edit"
+    """Another prompt, the same settings; the platform asks for the prompt."""
+    SETTINGS = "settings"
+    """Show the prompt, the seed and everything else the picture was drawn with."""
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +205,8 @@ class Pressed:
     at: float
     #: the message that carries the button; empty for one that belongs to the thread
     platform_id: str = ""
+    #: what was typed into the form that the button opened
+    text: str = ""
     direct: bool = False
     server: str = ""
     roles: tuple[str, ...] = ()
@@ -272,6 +287,19 @@ class Why(StrEnum):
     FOLLOW_UP = "follow-up"
     CHANCE = "chance"
     RETRY = "retry"
+    WISH = "wish"
+    """A button under a picture, or a command about pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants of an image bot by a button or a command, rather than by talking."""
+
+    what: Literal["draw", "reroll", "vary", "upscale", "edit"]
+    #: the prompt with its options, as it was typed
+    text: str = ""
+    #: the message with the picture it is about; 0 for a new picture
+    message: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +318,11 @@ class Turn:
     room: str = ""
     title: str = ""
     direct: bool = False
+    wish: Wish | None = None
+    #: the message that the wish is about, or else the one that the newest message replies to
+    about: Message | None = None
+    #: options that hold for pictures in this place, as they were typed ("--steps 20")
+    defaults: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,16 +343,23 @@ class Draft:
     files: tuple[File, ...] = ()
     final: bool = False
     usage: Usage = Usage()
+    #: a small JPEG of a picture that is being drawn; shown where a platform can, never kept
+    preview: bytes = b""
+    #: buttons under the finished answer; None: those of every answer
+    controls: tuple[Control, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One message's worth of a reply, fit for one platform: text in its dialect, or one file."""
+    """One message's worth of a reply, fit for one platform: text in its dialect, or one file, or
+    where the platform has captions (`Traits.captions`) a file with its text."""
 
     text: str = ""
     #: the same without any markup, for the retry after a platform refused the markup
     plain: str = ""
     file: File | None = None
+    #: of a live draft only: a JPEG to show beside the text
+    preview: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -448,6 +488,8 @@ class TextRequest:
     #: room and title, for formats that have a place for them
     room: str = ""
     title: str = ""
+    #: the model's LoRA adapter to speak with, by its name in the configuration; empty for none
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -472,3 +514,78 @@ class ModelCard:
     names: Literal["never", "rooms", "always"] = "rooms"
     #: tokens kept free for the reply when the bot asks for nothing else
     max_tokens: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """What an image engine is asked to draw. ``None`` leaves the choice to the model's own defaults
+    (`drawing.json`, then the pipeline)."""
+
+    model: str
+    prompt: str
+    #: what should not be seen
+    negative: str | None = None
+    #: None: the engine picks one, and says which in `Picture.request`
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    #: pixels
+    width: int | None = None
+    height: int | None = None
+    #: pictures; the seed of each next one is one higher
+    count: int = 1
+    #: an encoded picture (PNG, JPEG, WebP) to begin with instead of noise; empty for none
+    source: bytes = b""
+    #: how far to go away from the source, 0 to 1
+    strength: float | None = None
+    #: the source is enlarged so many times before it is drawn over
+    enlarge: int = 1
+    #: LoRA adapters by their names in the configuration, each with its weight
+    adapters: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a picture is."""
+
+    #: of `steps`, over all pictures of the request
+    step: int
+    steps: int
+    #: a small JPEG of it, empty when there is none to show
+    preview: bytes = b""
+    #: seconds until the last picture is there, as measured so far; 0 while nobody knows
+    left: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A finished picture."""
+
+    #: a PNG with `request` in its metadata; empty when the model's safety checker hid it
+    content: bytes
+    #: as it was really drawn: nothing is None any more but what the pipeline does not know
+    request: ImageRequest
+    #: what was not done as asked, a sentence each, such as options that the model does not know
+    notes: tuple[str, ...] = ()
+    #: what the model's safety checker says; None: it has none
+    unsafe: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCard:
+    """What a bot must know of an image model."""
+
+    #: pixels, steps and guidance when nobody asks for others
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    #: the only words it understands, in lower case; empty: any
+    words: frozenset[str] = frozenset()
+    #: what it can draw, in a few words, and requests that it draws well
+    draws: str = ""
+    examples: tuple[str, ...] = ()
+    #: it has a safety checker
+    checked: bool = False
+    #: it cannot draw what would have to be hidden
+    harmless: bool = False

@@ -2,20 +2,26 @@
 
 A frame is four bytes of length and a JSON object, over a socket pair. From the daemon:
 
-    {"do": "hello", "models": {NAME: {"directory", "device", "dtype"}}}     first, once
+    {"do": "hello", "device": NAME, "memory": BYTES, "models": {NAME: {...}}}   first, once
     {"do": "generate", "id": N, "request": {...}}
+    {"do": "draw", "id": N, "request": {...}}
     {"do": "cancel", "id": N}
 
 From the model process, which is over when the socket is:
 
-    {"is": "ready"}                                                         first, once
-    {"is": "loaded", "model": NAME}
-    {"is": "piece", "id": N, "text", "tokens", "prompt_tokens", "finish"}
-    {"is": "failed", "id": N, "error": CLASS, "message"}                    ends N
-    {"is": "cancelled", "id": N, "tokens"}                                  ends N
+    {"is": "ready"}                                                          first, once
+    {"is": "models", "states": {NAME: "away" | "loading" | "loaded" | "resting"}}
+    {"is": "measured", "model": NAME, "load": BYTES, "peak": BYTES}
+    {"is": "pieces", "pieces": [[N, text, tokens, prompt_tokens, finish], ...]}
+    {"is": "progress", "id": N, "step", "steps", "left", "preview"}
+    {"is": "picture", "id": N, "content", "request", "notes", "unsafe"}
+    {"is": "drawn", "id": N}                                                 ends N
+    {"is": "failed", "id": N, "error": CLASS, "message"}                     ends N
+    {"is": "cancelled", "id": N, "tokens"}                                   ends N
     {"is": "log", "level", "logger", "message"}
 
-Ids let any number of requests be under way at once, in any order.
+Ids let any number of requests be under way at once, in any order. The tokens of one step travel in
+one frame, which costs less than a frame for each. Pictures are base64.
 """
 
 from __future__ import annotations
@@ -23,28 +29,34 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.types import ChatLine, Sampling, TextRequest
+from botdaemon.types import ChatLine, ImageRequest, Picture, Progress, Sampling, TextRequest
 
 if TYPE_CHECKING:
     import socket
 
 Frame = dict[str, Any]
 
-LIMIT = 32 * 2**20
-"""Bytes of one frame: far above any prompt, far below what would hurt."""
+LIMIT = 64 * 2**20
+"""Bytes of one frame: far above any prompt or picture, far below what would hurt."""
 
 
 class Malformed(ConnectionError):
     """The other end does not speak this protocol, or broke off within a frame."""
 
 
+class TooLarge(ValueError):
+    """A frame over the limit; nothing was sent."""
+
+
 def pack(frame: Frame) -> bytes:
+    """Raises `TooLarge`."""
     body = json.dumps(frame, separators=(",", ":")).encode()
     if len(body) > LIMIT:
-        raise ValueError(f"a frame of {len(body)} bytes is over the limit of {LIMIT}")
+        raise TooLarge(f"{len(body) / 2**20:.0f} MiB, and the limit is {LIMIT / 2**20:.0f}")
     return len(body).to_bytes(4, "big") + body
 
 
@@ -88,6 +100,7 @@ class Wire:
         self._sending = threading.Lock()
 
     def send(self, frame: Frame) -> None:
+        """Raises `TooLarge`, and `OSError` when the daemon is gone."""
         data = pack(frame)
         with self._sending:
             self._socket.sendall(data)
@@ -115,3 +128,40 @@ def unpack_request(data: Frame) -> TextRequest:
     lines = tuple(ChatLine(**line) for line in data.pop("lines"))
     sampling = Sampling(**data.pop("sampling"))
     return TextRequest(lines=lines, sampling=sampling, stop=tuple(data.pop("stop")), **data)
+
+
+def pack_image_request(request: ImageRequest) -> Frame:
+    return asdict(request) | {"source": b64encode(request.source).decode()}
+
+
+def unpack_image_request(data: Frame) -> ImageRequest:
+    adapters = tuple((name, weight) for name, weight in data["adapters"])
+    return ImageRequest(**data | {"adapters": adapters, "source": b64decode(data["source"])})
+
+
+def pack_drawn(drawn: Progress | Picture) -> Frame:
+    """What a model has drawn so far, without the id of its request."""
+    if isinstance(drawn, Progress):
+        return {
+            "is": "progress",
+            **asdict(drawn),
+            "preview": b64encode(drawn.preview).decode(),
+        }
+    return {
+        "is": "picture",
+        "content": b64encode(drawn.content).decode(),
+        "request": pack_image_request(drawn.request),
+        "notes": drawn.notes,
+        "unsafe": drawn.unsafe,
+    }
+
+
+def unpack_drawn(kind: str, data: Frame) -> Progress | Picture:
+    if kind == "progress":
+        return Progress(**data | {"preview": b64decode(data["preview"])})
+    return Picture(
+        content=b64decode(data["content"]),
+        request=unpack_image_request(data["request"]),
+        notes=tuple(data["notes"]),
+        unsafe=data["unsafe"],
+    )

@@ -1,10 +1,10 @@
-"""The model process: takes frames, runs engines, sends pieces back. Knows nothing of the daemon.
+"""The model process: takes frames, runs models, sends back what comes of it. Knows nothing of the
+daemon.
 
     python -m models.host FD
 
-One thread reads, so that a cancel is seen while another generates. Requests are served one after
-the other, in the order they came; since every frame carries its request's id, several slots can be
-served side by side later without a change to the frames.
+One thread reads, so that a cancel is seen while others compute; each model has a thread of its own
+(`models.runners`), and `models.memory` decides which of them are on the device.
 """
 
 from __future__ import annotations
@@ -12,137 +12,168 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
-import threading
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botdaemon.errors import BotdaemonError, EngineFailed, ModelUnusable
+from botdaemon.errors import EngineFailed, ModelUnusable
 from models import frames
+from models.ledger import Footprint, Ledger, Need
+from models.measure import Gauge
+from models.memory import Memory
+from models.runners import ImageRunner, Job, TextRunner
+from models.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from botdaemon.types import TextRequest
+    from collections.abc import Iterator
+
+    from models.image.engine import DiffusersEngine
     from models.text import TransformersEngine
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Job:
-    id: int
-    request: TextRequest
-    cancelled: threading.Event = field(default_factory=threading.Event)
+UNLIMITED = 2**62
+"""Bytes, for a device whose memory nobody has given."""
 
 
 class Host:
-    """The models of one device and the queue before them."""
+    """The models of one device."""
 
-    def __init__(self, wire: frames.Wire, models: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, wire: frames.Wire, hello: frames.Frame) -> None:
         self._wire = wire
-        self._models = models
-        self._engines: dict[str, TransformersEngine] = {}
-        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._jobs: dict[int, _Job] = {}
+        self._texts: dict[str, TextRunner] = {}
+        self._images: dict[str, ImageRunner] = {}
+        models = hello["models"]
+        turnstile = Turnstile()
+        ledger = Ledger(
+            [_need(name, told) for name, told in models.items()],
+            device=hello["device"],
+            budget=hello["memory"] or UNLIMITED,
+        )
+        memory = Memory(ledger, Gauge(hello["device"]), turnstile, wire.send)
+        for name, told in models.items():
+            if told["kind"] == "text":
+                text = TextRunner(name, _TextRecipe(name, told), memory, turnstile, wire)
+                self._texts[name] = text
+                memory.add(text)
+            else:
+                image = ImageRunner(name, _ImageRecipe(name, told), memory, turnstile, wire)
+                self._images[name] = image
+                memory.add(image)
+        self._runners: tuple[TextRunner | ImageRunner, ...] = (
+            *self._texts.values(),
+            *self._images.values(),
+        )
+        for runner in self._runners:
+            runner.start(load=models[runner.name]["load"])
+        memory.watch()
 
     def listen(self) -> None:
         """Read until the daemon closes the socket or ends, in whatever way."""
         while (frame := self._wire.read()) is not None:
-            if frame.get("do") == "generate":
-                new = _Job(frame["id"], frames.unpack_request(frame["request"]))
-                self._jobs[new.id] = new
-                self._queue.put(new)
-            elif frame.get("do") == "cancel":
-                # It may have ended while the cancel was on its way.
-                if job := self._jobs.get(frame["id"]):
-                    job.cancelled.set()
-            else:
-                raise frames.Malformed(f"there is no request {frame.get('do')!r}")
+            match frame:
+                case {"do": "generate", "id": id, "request": packed}:
+                    text = frames.unpack_request(packed)
+                    if runner := self._texts.get(text.model):
+                        runner.take(Job(id, text))
+                    else:
+                        self._unknown(id, text.model)
+                case {"do": "draw", "id": id, "request": packed}:
+                    image = frames.unpack_image_request(packed)
+                    if painter := self._images.get(image.model):
+                        painter.take(Job(id, image))
+                    else:
+                        self._unknown(id, image.model)
+                case {"do": "cancel", "id": id}:
+                    for each in self._runners:
+                        each.cancel(id)
+                case _:
+                    raise frames.Malformed(f"there is no request {frame.get('do')!r}")
 
-    def work(self) -> None:
-        """Load every model, so that nobody waits for it later, then serve for ever."""
-        for name in self._models:
-            try:
-                self._engine(name)
-            except ModelUnusable as error:
-                log.error("%s", error)  # no traceback: the sentence is all there is to know
-            except Exception:  # a request for it will fail and say so
-                log.exception('model "%s" could not be loaded', name)
-        while True:
-            job = self._queue.get()
-            try:
-                self._serve(job)
-            except BotdaemonError as error:
-                self._failed(job, type(error).__name__, str(error))
-            except Exception as error:
-                self._survive(job, error)
-            finally:
-                del self._jobs[job.id]
+    def _unknown(self, id: int, model: str) -> None:
+        self._wire.send(
+            {
+                "is": "failed",
+                "id": id,
+                "error": EngineFailed.__name__,
+                "message": f'there is no model "{model}" in this process',
+            }
+        )
 
-    def _engine(self, name: str) -> TransformersEngine:
-        if name not in self._engines:
-            if name not in self._models:
-                raise ModelUnusable(f'there is no model "{name}" in this process')
-            try:
-                import torch
 
-                from models.text import TransformersEngine
-            except ImportError as error:
-                raise ModelUnusable(
-                    f'model "{name}" needs {error.name or error}; install botdaemon[text]'
-                ) from error
-            # A core is left to the daemon: with a thread on each, every step waits for the one that
-            # was scheduled out, which made small models ten times slower on a busy machine.
-            cores = len(os.sched_getaffinity(0))
-            torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
-            options = dict(self._models[name])
-            directory = Path(options.pop("directory"))
-            self._engines[name] = TransformersEngine(name=name, directory=directory, **options)
-            self._wire.send({"is": "loaded", "model": name})
-        return self._engines[name]
+def _need(name: str, told: frames.Frame) -> Need:
+    need = told["need"]
+    return Need(**need | {"name": name, "footprint": Footprint(**need["footprint"])})
 
-    def _serve(self, job: _Job) -> None:
-        engine = self._engine(job.request.model)
-        slot = engine.start(job.request)
-        while not job.cancelled.is_set():
-            piece = engine.step(slot)
-            if piece.text or piece.finish:
-                self._wire.send(
-                    {
-                        "is": "piece",
-                        "id": job.id,
-                        "text": piece.text,
-                        "tokens": piece.tokens,
-                        "prompt_tokens": piece.prompt_tokens,
-                        "finish": piece.finish,
-                    }
-                )
-            if piece.finish:
-                return
-        self._wire.send({"is": "cancelled", "id": job.id, "tokens": slot.tokens})
 
-    def _failed(self, job: _Job, error: str, message: str) -> None:
-        self._wire.send({"is": "failed", "id": job.id, "error": error, "message": message})
+@dataclass(frozen=True, slots=True)
+class _TextRecipe:
+    name: str
+    told: frames.Frame
 
-    def _survive(self, job: _Job, error: Exception) -> None:
-        """An error that nobody foresaw costs this request only, unless the device is lost."""
-        import torch
+    def prepare(self) -> None:
+        with _library(self.name, "text"):
+            _settle_threads()
 
-        log.error("request failed: %s", "".join(traceback.format_exception(error)))
-        name = job.request.model
-        if isinstance(error, torch.OutOfMemoryError):
-            torch.cuda.empty_cache()
-            message = f'the device has not enough memory for model "{name}" at the moment'
-        elif isinstance(error, torch.AcceleratorError):
-            # After a fault every further call on the device fails too: start afresh.
-            raise error
-        else:
-            message = f'model "{name}" failed: {type(error).__name__}: {error}'
-        self._failed(job, EngineFailed.__name__, message)
+    def make(self) -> TransformersEngine:
+        from models.text import TransformersEngine
+
+        told = self.told
+        return TransformersEngine(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
+            quantize=told["quantize"],
+            adapters={adapter: Path(path) for adapter, path in told["adapters"].items()},
+            batch=told["batch"],
+            cache_bytes=told["cache"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "images"):
+            _settle_threads()
+
+    def make(self) -> DiffusersEngine:
+        from models.image.engine import DiffusersEngine
+
+        told = self.told
+        return DiffusersEngine(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
+            adapters={adapter: Path(path) for adapter, path in told["adapters"].items()},
+            offload=told["offload"],
+            checker=told["checker"],
+        )
+
+
+@contextlib.contextmanager
+def _library(name: str, extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise ModelUnusable(
+            f'model "{name}" needs {error.name or error}; install botdaemon[{extra}]'
+        ) from error
+
+
+def _settle_threads() -> None:
+    """A core is left to the daemon: with a thread on each, every step waits for the one that was
+    scheduled out, which made small models ten times slower on a busy machine."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
 
 
 class _LogFrames(logging.Handler):
@@ -186,20 +217,9 @@ def main() -> None:
     hello = wire.read()
     if hello is None:
         return
-    host = Host(wire, hello["models"])
     wire.send({"is": "ready"})
-
-    def work() -> None:
-        try:
-            host.work()
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-
-    threading.Thread(target=work, name="work", daemon=True).start()
     try:
-        host.listen()
+        Host(wire, hello).listen()
     except ConnectionError:
         traceback.print_exc()
     # Not a return: the interpreter's own end would wait for, or trip over, a thread inside torch.

@@ -13,15 +13,16 @@ import signal
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import BotdaemonError, EngineDied, EngineFailed, ModelUnusable
-from botdaemon.types import Piece, TextRequest
+from botdaemon.types import Picture, Piece, Progress
 from models import frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 log = logging.getLogger(__name__)
 
-Inbox = asyncio.Queue[Piece | BotdaemonError]
+Inbox = asyncio.Queue[Piece | Progress | Picture | BotdaemonError | None]
+"""What comes of a request; after a picture's last there is None."""
 
 _ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
 
@@ -30,28 +31,33 @@ class Life:
     """One run of the process, and the requests that depend on it."""
 
     def __init__(
-        self, name: str, child: asyncio.subprocess.Process, writer: asyncio.StreamWriter
+        self,
+        name: str,
+        child: asyncio.subprocess.Process,
+        writer: asyncio.StreamWriter,
+        measured: Callable[[str, int, int], None],
     ) -> None:
+        """`measured` is told a model's name, and its bytes at rest and at work."""
         self._name = name
         self.child = child
         self._writer = writer
+        self._measured = measured
         self._ids = itertools.count(1)
         self.inboxes: dict[int, Inbox] = {}
         self.ready = False
-        self.loaded: list[str] = []
+        #: each model: "away", "loading", "loaded" or "resting" (in RAM, off the device)
+        self.models: dict[str, str] = {}
         self.last_words = ""
 
     @contextlib.contextmanager
-    def request(self, request: TextRequest) -> Iterator[Inbox]:
+    def request(self, do: str, request: frames.Frame) -> Iterator[Inbox]:
         """Have it answered into the inbox; leaving early cancels it."""
         inbox: Inbox = asyncio.Queue()
         id = next(self._ids)
         try:
-            data = frames.pack(
-                {"do": "generate", "id": id, "request": frames.pack_request(request)}
-            )
-        except ValueError as error:
-            raise EngineFailed(f"the prompt is too long to be sent: {error}") from error
+            data = frames.pack({"do": do, "id": id, "request": request})
+        except frames.TooLarge as error:
+            raise EngineFailed(f"the request is too large to be handed over: {error}") from error
         if self._writer.is_closing():
             raise EngineDied(self.epitaph())
         self.inboxes[id] = inbox
@@ -70,18 +76,34 @@ class Life:
     def take(self, frame: frames.Frame) -> None:
         """Do what a frame of the process says."""
         match frame:
-            case {"is": "piece", "id": id, "finish": finish, **rest}:
-                # Cancelled requests have no inbox any more, and their last pieces go nowhere.
-                inbox = self.inboxes.pop(id, None) if finish else self.inboxes.get(id)
-                if inbox:
-                    inbox.put_nowait(Piece(finish=finish, **rest))
+            # Cancelled requests have no inbox any more, and their last pieces go nowhere.
+            case {"is": "pieces", "pieces": pieces}:
+                for id, text, tokens, prompt_tokens, finish in pieces:
+                    inbox = self.inboxes.pop(id, None) if finish else self.inboxes.get(id)
+                    if inbox:
+                        inbox.put_nowait(
+                            Piece(
+                                text=text,
+                                tokens=tokens,
+                                prompt_tokens=prompt_tokens,
+                                finish=finish,
+                            )
+                        )
+            case {"is": "progress" | "picture" as kind, "id": id, **rest}:
+                if inbox := self.inboxes.get(id):
+                    inbox.put_nowait(frames.unpack_drawn(kind, rest))
+            case {"is": "drawn", "id": id}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(None)
             case {"is": "failed", "id": id, "error": error, "message": message}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(_ERRORS[error](message))
             case {"is": "ready"}:
                 self.ready = True
-            case {"is": "loaded", "model": model}:
-                self.loaded.append(model)
+            case {"is": "models", "states": states}:
+                self.models = dict(states)
+            case {"is": "measured", "model": model, "load": load, "peak": peak}:
+                self._measured(model, load, peak)
             case {"is": "log", "level": level, "logger": logger, "message": message}:
                 logging.getLogger(logger).log(level, "%s", message, extra={"device": self._name})
             case {"is": "cancelled", "id": id, "tokens": tokens}:

@@ -9,19 +9,35 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from botdaemon.errors import ModelUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LFS = b"version https://git-lfs"
+#: what weights are called, before ".safetensors": by transformers, by diffusers
+_WEIGHTS = ("model", "diffusion_pytorch_model")
+_VARIANTS = ("fp16", "bf16")
+# The parts of a pipeline that have no weights, by the names of their classes.
+_WEIGHTLESS = re.compile(r"(Scheduler|Tokenizer(Fast)?|Processor(Fast|Pil)?|Extractor)$")
 
 
-def resolve(path_or_id: str, *, base: Path, revision: str | None = None) -> Path:
+def resolve(
+    path_or_id: str,
+    *,
+    base: Path,
+    revision: str | None = None,
+    kind: Literal["text", "image"] = "text",
+) -> Path:
     """The directory of a local model (relative ones are looked for in `base`) or of a hub id in
-    this machine's cache, after a look at its files. Raises `ModelUnusable`."""
+    this machine's cache, after a look at its files. A text model is a directory of transformers,
+    an image model a pipeline directory of diffusers. Raises `ModelUnusable`."""
     local = base / Path(path_or_id).expanduser()
     try:
         there = local.exists()
@@ -30,11 +46,58 @@ def resolve(path_or_id: str, *, base: Path, revision: str | None = None) -> Path
     if there:
         directory = local
     elif _HUB_ID.fullmatch(path_or_id):
-        directory = _cached(path_or_id, revision, local)
+        directory = _cached(path_or_id, revision, local, kind)
     else:
         raise ModelUnusable(f"there is no model directory {local}{_near(local)}")
+    with _readable(directory):
+        if not directory.is_dir():
+            raise ModelUnusable(f"{directory} is a file; name the directory that holds the model")
+        if kind == "image":
+            _examine_pipeline(directory)
+        else:
+            _examine(directory)
+    return directory
+
+
+def adapter(path: Path) -> Path:
+    """The file of an image model's LoRA adapter: `path` itself, or the only safetensors file in
+    it. Raises `ModelUnusable`."""
+    with _readable(path):
+        if path.is_dir():
+            files = sorted(path.glob("*.safetensors"))
+            if len(files) != 1:
+                found = f"{len(files)} files" if files else "no file"
+                raise ModelUnusable(
+                    f"{path} holds {found} named *.safetensors; name the one that is the adapter"
+                )
+            path = files[0]
+        elif not path.exists():
+            raise ModelUnusable(f"there is no adapter {path}")
+        elif path.suffix in _PICKLES:
+            raise ModelUnusable(
+                f"{path} is a pickle, which can run any code when it is loaded; take the adapter"
+                " as safetensors"
+            )
+        _examine_safetensors(path)
+    return path
+
+
+def variant(directory: Path) -> str | None:
+    """The form of the weights to load from a pipeline directory, for one in which a part has not
+    the plain one."""
+    for part in sorted(directory.iterdir()):
+        names = {path.name for path in part.iterdir()} if part.is_dir() else set()
+        plain = {f"{name}.safetensors{end}" for name in _WEIGHTS for end in ("", ".index.json")}
+        for form in _VARIANTS:
+            if not plain & names and any(f".{form}." in name for name in names):
+                return form
+    return None
+
+
+@contextmanager
+def _readable(directory: Path) -> Iterator[None]:
     try:
-        _examine(directory)
+        yield
     except PermissionError as error:
         raise ModelUnusable(
             f"{error.filename} cannot be read by this user; make it readable with:"
@@ -42,32 +105,38 @@ def resolve(path_or_id: str, *, base: Path, revision: str | None = None) -> Path
         ) from error
     except OSError as error:
         raise ModelUnusable(f"{error.filename} cannot be read: {error.strerror}") from error
-    return directory
 
 
-def _cached(hub_id: str, revision: str | None, local: Path) -> Path:
+def _cached(hub_id: str, revision: str | None, local: Path, kind: str) -> Path:
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError as error:
         raise ModelUnusable(
             f"there is no model directory {local}{_near(local)}; for models from the hub install"
-            " botdaemon[text]"
+            f" botdaemon[{'images' if kind == 'image' else 'text'}]"
         ) from error
     try:
         return Path(snapshot_download(hub_id, revision=revision, local_files_only=True))
+    except errors.IncompleteSnapshotError as error:
+        # Not all files of the repository, which may be all that is needed: they are looked at next.
+        return Path(error.snapshot_path)
     except (errors.LocalEntryNotFoundError, errors.HFValidationError) as error:
         wanted = f"{hub_id} --revision {revision}" if revision else hub_id
         raise ModelUnusable(
             f'there is no model directory {local}{_near(local)}, and the hub model "{hub_id}"'
             f" is not on this machine; if that is what you mean, fetch it first with:"
-            f" hf download {wanted}"
+            f" botdaemon models pull {wanted}"
         ) from error
 
 
 def _near(missing: Path) -> str:
     """What lies beside a directory that is not there."""
     try:
-        siblings = sorted(p.name for p in missing.parent.iterdir() if (p / "config.json").exists())
+        siblings = sorted(
+            path.name
+            for path in missing.parent.iterdir()
+            if (path / "config.json").exists() or (path / "model_index.json").exists()
+        )
     except FileNotFoundError:
         return f" (not even {missing.parent})"
     except OSError:
@@ -79,8 +148,6 @@ def _near(missing: Path) -> str:
 
 
 def _examine(directory: Path) -> None:
-    if not directory.is_dir():
-        raise ModelUnusable(f"{directory} is a file; name the directory that holds the model")
     names = {path.name for path in directory.iterdir()}
     if "config.json" not in names:
         raise ModelUnusable(f"{directory} is no text model: {_instead(names)}")
@@ -90,7 +157,7 @@ def _examine(directory: Path) -> None:
             f"{directory} is no text model that continues a conversation, but a"
             f" {config.get('model_type', 'sequence-to-sequence')} model (encoder and decoder)"
         )
-    for weights in _weights(directory, names):
+    for weights in _weights(directory, names, _rewrite("ModelForCausalLM", directory)):
         _examine_safetensors(weights)
     if "tokenizer.json" not in names:
         raise ModelUnusable(
@@ -114,25 +181,88 @@ def _instead(names: set[str]) -> str:
     return f"it has no config.json (it has {', '.join(sorted(names)[:5])})"
 
 
-def _weights(directory: Path, names: set[str]) -> list[Path]:
-    if "model.safetensors" in names:
-        return [directory / "model.safetensors"]
-    if "model.safetensors.index.json" in names:
-        index = directory / "model.safetensors.index.json"
-        shards = sorted(set(_json(index).get("weight_map", {}).values()))
-        missing = [shard for shard in shards if shard not in names]
-        if missing or not shards:
-            what = f"{missing[0]} is missing" if missing else "it names no files"
-            raise ModelUnusable(f"{index} names {len(shards)} files of weights, but {what}")
-        return [directory / shard for shard in shards]
+def _examine_pipeline(directory: Path) -> None:
+    names = {path.name for path in directory.iterdir()}
+    if "model_index.json" not in names:
+        raise ModelUnusable(f"{directory} is no image model: {_instead_of_pipeline(names)}")
+    index = _json(directory / "model_index.json")
+    parts = {
+        name: entry
+        for name, entry in index.items()
+        # Other values are settings; [null, null] is a part that was left out.
+        if not name.startswith("_") and isinstance(entry, list) and entry[:1] != [None]
+    }
+    if not parts or not isinstance(index.get("_class_name"), str):
+        raise ModelUnusable(f"{directory / 'model_index.json'} names no pipeline that can be used")
+    rewrite = (
+        'python -c "from diffusers import DiffusionPipeline as P;'
+        f" P.from_pretrained('{directory}').save_pretrained('{directory}')\""
+    )
+    for name, entry in parts.items():
+        folder = directory / name
+        if not folder.is_dir():
+            raise ModelUnusable(
+                f'model_index.json in {directory} names "{name}", but {folder} is'
+                " missing; copy or fetch the model again"
+            )
+        files = {path.name for path in folder.iterdir()}
+        if (library := f"{entry[0]}.py") in files or library in names:
+            raise ModelUnusable(
+                f'"{name}" in {directory} is code of its own ({library}), which is not run here'
+            )
+        for path in sorted(folder.iterdir()):
+            if path.suffix == ".json":
+                _json(path)
+            elif path.is_file() and _start(path) == _LFS:
+                raise _pointer(path)
+        if _WEIGHTLESS.search(str(entry[-1])):
+            if not files:
+                raise ModelUnusable(f"{folder} is empty; copy or fetch the model again")
+            continue
+        if "config.json" not in files:
+            raise ModelUnusable(f"{folder} has no config.json; copy or fetch the model again")
+        for weights in _weights(folder, files, rewrite):
+            _examine_safetensors(weights)
+
+
+def _instead_of_pipeline(names: set[str]) -> str:
+    if not names:
+        return "the directory is empty"
+    if "config.json" in names:
+        return "it has no model_index.json, but config.json: it is a text model, or one part only"
+    single = next((name for name in sorted(names) if name.endswith(".safetensors")), "")
+    if single:
+        return (
+            f"it has no model_index.json, but {single}, a model in one file; take it as a pipeline"
+            " directory of diffusers instead"
+        )
+    return f"it has no model_index.json (it has {', '.join(sorted(names)[:5])})"
+
+
+def _weights(directory: Path, names: set[str], rewrite: str) -> list[Path]:
+    """The files of a model's weights; `rewrite` is the command that makes them safetensors."""
+    for form in ("", *(f".{variant}" for variant in _VARIANTS)):
+        for name in _WEIGHTS:
+            if (single := f"{name}{form}.safetensors") in names:
+                return [directory / single]
+            if (index := f"{name}.safetensors.index{form}.json") in names:
+                return _shards(directory / index, names)
     pickles = sorted(name for name in names if name.endswith(_PICKLES) and "training" not in name)
     if pickles:
         raise ModelUnusable(
             f"{directory} has its weights only as a pickle ({pickles[0]}), which can run any code"
-            " when it is loaded; convert it once to safetensors with:"
-            f" {_rewrite('ModelForCausalLM', directory)}"
+            f" when it is loaded; convert it once to safetensors with: {rewrite}"
         )
     raise ModelUnusable(f"{directory} has no weights (model.safetensors)")
+
+
+def _shards(index: Path, names: set[str]) -> list[Path]:
+    shards = sorted(set(_json(index).get("weight_map", {}).values()))
+    missing = [shard for shard in shards if shard not in names]
+    if missing or not shards:
+        what = f"{missing[0]} is missing" if missing else "it names no files"
+        raise ModelUnusable(f"{index} names {len(shards)} files of weights, but {what}")
+    return [index.parent / shard for shard in shards]
 
 
 def _rewrite(auto_class: str, directory: Path) -> str:
@@ -164,6 +294,11 @@ def _examine_safetensors(path: Path) -> None:
         raise ModelUnusable(
             f"{path} is incomplete: {size} of {whole} bytes; copy or fetch it again"
         )
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_LFS))
 
 
 def _pointer(path: Path) -> ModelUnusable:

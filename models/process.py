@@ -1,7 +1,7 @@
 """Keeps a model process alive and lends out its engines. Lives in the daemon; never imports torch.
 
-    async with ModelProcess(name="gpu", models={"starter": ModelSpec(path=PATH)}) as process:
-        engine = process.engine("starter")
+    async with ModelProcess(name="cuda:0", models={"starter": TextSpec(path=PATH)}) as process:
+        engine = process.text("starter")
 
 When the process dies, the requests under way raise `EngineDied` at once, it is started again after
 a pause, and requests made meanwhile wait for it.
@@ -15,18 +15,30 @@ import os
 import socket
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
-from botdaemon.types import ModelCard, Piece, Sampling, TextRequest
+from botdaemon.types import (
+    ImageCard,
+    ImageRequest,
+    ModelCard,
+    Picture,
+    Piece,
+    Progress,
+    Sampling,
+    TextRequest,
+)
 from models import formats, frames, preflight
+from models.devices import ORDER
+from models.ledger import Footprint, Need
 from models.life import Life
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from types import TracebackType
+
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +59,63 @@ class ModelSpec:
     revision: str | None = None
     device: str = "auto"
     dtype: str = "auto"
+    #: LoRA adapters: names and directories
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    #: it waits in RAM when it has to leave the device
+    offload: bool | Literal["always"] = False
+    #: loaded when the process starts, else when it is first asked
+    load: bool = True
+    #: it never leaves the device
+    pinned: bool = False
+    #: seconds without a request after which it makes way; 0: when somebody needs the room
+    idle: float = 0.0
+    #: bytes of its weights as they lie in RAM, for one that waits there
+    weights: int = 0
+    #: what it takes, if that is known or estimated
+    footprint: Footprint = field(default_factory=lambda: Footprint(load=0, peak=0))
+
+    def resolve(self, base: Path) -> Path:
+        """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
+        kind: Literal["text", "image"] = "text" if isinstance(self, TextSpec) else "image"
+        return preflight.resolve(self.path, base=base, revision=self.revision, kind=kind)
+
+    def need(self, name: str) -> Need:
+        """What it asks of its device, for the ledger."""
+        return Need(
+            name=name,
+            footprint=self.footprint,
+            device=self.device,
+            pinned=self.pinned,
+            load_at_start=self.load,
+            idle_seconds=self.idle,
+            offload=self.weights if self.offload else 0,
+            part_by_part=self.offload == "always",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSpec(ModelSpec):
+    """A text model."""
+
+    quantize: str = "none"
+    #: conversations at once
+    batch: int = 16
+    #: bytes for conversations, under way and remembered
+    cache: int = 512 * 2**20
     #: what the operator prefers to the model's own defaults
     sampling: Sampling = field(default_factory=Sampling)
+
+    def need(self, name: str) -> Need:
+        # Not super(): a dataclass with slots is made anew, and the old one is not its base.
+        return replace(ModelSpec.need(self, name), kept=self.cache)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec(ModelSpec):
+    """An image model."""
+
+    #: its safety checker, if it has one, looks at every picture
+    checker: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +126,8 @@ class Status:
     #: 0 while it is not running
     pid: int
     ready: bool
-    #: the models that are loaded
-    loaded: tuple[str, ...]
+    #: each model: "away", "loading", "loaded" or "resting" (in RAM, off the device)
+    models: Mapping[str, str]
     restarts: int
     #: requests waiting or being answered
     requests: int
@@ -68,18 +135,29 @@ class Status:
     memory: int
 
 
-class ModelEngine:
-    """One model of a process: a `TextEngine`."""
+class ModelTextEngine:
+    """A text model of a process: a `TextEngine`."""
 
     def __init__(
-        self, process: ModelProcess, model: str, format: formats.Format, preferred: Sampling
+        self,
+        process: ModelProcess,
+        model: str,
+        format: formats.Format,
+        preferred: Sampling,
+        adapter: str = "",
     ) -> None:
+        """`adapter`: the LoRA adapter to speak with when a request names none."""
         self._process = process
         self._model = model
         self._format = format
         self._preferred = preferred
+        self._adapter = adapter
         wanted = preferred.max_tokens or format.card.max_tokens
         self._card = replace(format.card, max_tokens=min(wanted, format.card.context - 1))
+
+    def speaking(self, adapter: str) -> ModelTextEngine:
+        """The same model with an adapter of its own."""
+        return ModelTextEngine(self._process, self._model, self._format, self._preferred, adapter)
 
     @property
     def card(self) -> ModelCard:
@@ -93,17 +171,49 @@ class ModelEngine:
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Piece, None]:
         request = replace(
-            request, model=self._model, sampling=formats.merge(request.sampling, self._preferred)
+            request,
+            model=self._model,
+            sampling=formats.merge(request.sampling, self._preferred),
+            adapter=request.adapter or self._adapter,
         )
         life = await self._process.life()
-        with life.request(request) as inbox:
+        with life.request("generate", frames.pack_request(request)) as inbox:
             while True:
                 piece = await inbox.get()
                 if isinstance(piece, BotdaemonError):
                     raise piece
+                assert isinstance(piece, Piece)
                 yield piece
                 if piece.finish:
                     return
+
+
+class ModelImageEngine:
+    """An image model of a process: an `ImageEngine`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: ImageCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> ImageCard:
+        return self._card
+
+    async def draw(self, request: ImageRequest) -> AsyncGenerator[Progress | Picture, None]:
+        request = replace(request, model=self._model)
+        life = await self._process.life()
+        with life.request("draw", frames.pack_image_request(request)) as inbox:
+            while (drawn := await inbox.get()) is not None:
+                if isinstance(drawn, BotdaemonError):
+                    raise drawn
+                assert isinstance(drawn, Progress | Picture)
+                yield drawn
+
+    def read(self, picture: bytes) -> ImageRequest | None:
+        from models.image import metadata
+
+        return metadata.read(picture)
 
 
 class ModelProcess:
@@ -115,16 +225,23 @@ class ModelProcess:
         name: str,
         models: Mapping[str, ModelSpec],
         base: Path | None = None,
+        memory: int = 0,
+        measured: Callable[[str, int, int], None] = lambda name, load, peak: None,
         patience: float = 5.0,
     ) -> None:
-        """`base`: where relative paths begin, by default the working directory. `patience`:
-        seconds the process gets to end by itself before it is killed."""
+        """`base`: where relative paths begin, by default the working directory. `memory`: bytes
+        that its models may take together; 0: all there is. `measured`: told what a model takes
+        (name, bytes at rest, more bytes at work). `patience`: seconds the process gets to end by
+        itself before it is killed."""
         self._name = name
         self._specs = dict(models)
         self._base = base or Path.cwd()
+        self._memory = memory
+        self._measured = measured
         self._patience = patience
-        self._directories: dict[str, Path] = {}
-        self._engines: dict[str, ModelEngine] = {}
+        self._frames: dict[str, frames.Frame] = {}
+        self._texts: dict[str, ModelTextEngine] = {}
+        self._images: dict[str, ModelImageEngine] = {}
         self._restarts = 0
         self._life: Life | None = None
         #: the life that is to come, or its failure to; replaced after each attempt
@@ -154,8 +271,11 @@ class ModelProcess:
         await self._stack.aclose()
         _disappoint(self._awaited, f'the model process "{self._name}" was stopped')
 
-    def engine(self, model: str) -> ModelEngine:
-        return self._engines[model]
+    def text(self, model: str) -> ModelTextEngine:
+        return self._texts[model]
+
+    def image(self, model: str) -> ModelImageEngine:
+        return self._images[model]
 
     @property
     def pid(self) -> int:
@@ -168,7 +288,7 @@ class ModelProcess:
             name=self._name,
             pid=self.pid,
             ready=life is not None and life.ready,
-            loaded=tuple(life.loaded) if life else (),
+            models=dict(life.models) if life else {},
             restarts=self._restarts,
             requests=len(life.inboxes) if life else 0,
             memory=_resident(self.pid),
@@ -187,12 +307,36 @@ class ModelProcess:
     def _prepare(self) -> None:
         for name, spec in self._specs.items():
             try:
-                directory = preflight.resolve(spec.path, base=self._base, revision=spec.revision)
-                format = formats.load(directory)
+                self._frames[name] = self._prepared(name, spec)
             except ModelUnusable as error:
                 raise ModelUnusable(f'model "{name}": {error}') from error
-            self._directories[name] = directory
-            self._engines[name] = ModelEngine(self, name, format, spec.sampling)
+
+    def _prepared(self, name: str, spec: ModelSpec) -> frames.Frame:
+        """What the process is told of a model; its engine is made on the way."""
+        directory = spec.resolve(self._base)
+        told = asdict(spec) | {
+            "directory": str(directory),
+            "adapters": {
+                adapter: str(self._base / Path(path).expanduser())
+                for adapter, path in spec.adapters.items()
+            },
+        }
+        for key in ("path", "revision", "sampling", "footprint", "weights", "pinned", "idle"):
+            told.pop(key, None)
+        told["need"] = asdict(spec.need(name))
+        match spec:
+            case TextSpec():
+                format = formats.load(directory)
+                self._texts[name] = ModelTextEngine(self, name, format, spec.sampling)
+                return told | {"kind": "text"}
+            case ImageSpec():
+                from models.image import manners
+
+                card = manners.card(directory, checker=spec.checker)
+                self._images[name] = ModelImageEngine(self, name, card)
+                return told | {"kind": "image"}
+            case _:
+                raise TypeError(f"{name} is neither a text model nor an image model")
 
     # --- supervision -------------------------------------------------------------------------
 
@@ -223,7 +367,7 @@ class ModelProcess:
                 child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "models.host", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, "PYTHONPATH": path},
+                    env={**os.environ, **ORDER, "PYTHONPATH": path},
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
@@ -231,7 +375,7 @@ class ModelProcess:
             except BaseException:
                 writer.close()
                 raise
-        life = self._life = Life(self._name, child, writer)
+        life = self._life = Life(self._name, child, writer, self._measured)
         # 2. Serve until the socket closes.
         try:
             async with asyncio.TaskGroup() as group:
@@ -254,16 +398,15 @@ class ModelProcess:
         return why
 
     async def _serve(self, life: Life, reader: asyncio.StreamReader) -> None:
-        models = {
-            name: {
-                "directory": str(self._directories[name]),
-                "device": spec.device,
-                "dtype": spec.dtype,
-            }
-            for name, spec in self._specs.items()
-        }
         try:
-            life.send({"do": "hello", "models": models})
+            life.send(
+                {
+                    "do": "hello",
+                    "device": self._name,
+                    "memory": self._memory,
+                    "models": self._frames,
+                }
+            )
             while (frame := await frames.read(reader)) is not None:
                 try:
                     life.take(frame)

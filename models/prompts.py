@@ -43,13 +43,13 @@ class Quoter:
         return self(" ".join(name.replace(":", " ").split()))
 
 
-def _names_apply(names: Names, lines: Iterable[ChatLine]) -> bool:
+def names_apply(names: Names, lines: Iterable[ChatLine]) -> bool:
     if names == "rooms":
         return len({line.name for line in lines if line.role == "user" and line.name}) > 1
     return names == "always"
 
 
-def _system(request: TextRequest, quote: Quoter) -> str:
+def system_text(request: TextRequest, quote: Quoter) -> str:
     texts = (quote(line.text).strip() for line in request.lines if line.role == "system")
     return "\n\n".join(filter(None, texts))
 
@@ -61,8 +61,8 @@ def speakers(quote: Quoter, names: Names) -> Writer:
     """The system text, a blank line, and a line `Name: text` for each line of what was said."""
 
     def write(request: TextRequest) -> str:
-        named = _names_apply(names, request.lines)
-        system = _system(request, quote)
+        named = names_apply(names, request.lines)
+        system = system_text(request, quote)
         said = [system, ""] if system else []
         for line in request.lines:
             if line.role == "system":
@@ -140,8 +140,8 @@ def chat(
     may_open_with_assistant = accepts("assistant", "user")
 
     def write(request: TextRequest) -> str:
-        messages = _alternating(request, quote, named=_names_apply(names, request.lines))
-        system = _system(request, quote)
+        messages = alternating(request, quote, named=names_apply(names, request.lines))
+        system = system_text(request, quote)
         opened_by_user = bool(messages) and messages[0]["role"] == "user"
         merge = bool(system) and not has_system_role
         if not messages or (not opened_by_user and (merge or not may_open_with_assistant)):
@@ -160,7 +160,7 @@ def chat(
     return write
 
 
-def _alternating(request: TextRequest, quote: Quoter, *, named: bool) -> list[dict[str, str]]:
+def alternating(request: TextRequest, quote: Quoter, *, named: bool) -> list[dict[str, str]]:
     """Messages whose roles alternate: neighbours of the same role are joined by a line break."""
     speakers = {line.name for line in request.lines if line.name} | {request.speaker}
     any_speaker = "|".join(re.escape(quote.name(name)) for name in speakers if name)

@@ -17,7 +17,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from house import home
+from house import DrawingBot, home
 from platform_server import PlatformAdapter
 
 from botdaemon.types import Draft
@@ -25,6 +25,7 @@ from botdaemon.types import Draft
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from botdaemon.ports import Bot
     from botdaemon.types import Turn
 
 
@@ -71,11 +72,19 @@ class SlowBot:
         yield Draft(text=text, final=True)
 
 
+class SlowPainter(DrawingBot):
+    """Likewise."""
+
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        async for draft in super().reply(turn):
+            yield draft
+            await asyncio.sleep(0.15)
+
+
 async def main(port: int, directory: Path, step: str) -> None:
-    adapter = PlatformAdapter("chat", port, edits_per_second=10)
-    async with home(
-        directory, {"bot": SlowBot(step)}, [adapter], around=lambda part: Fatal(part, step)
-    ):
+    adapter = PlatformAdapter("chat", port, edits_per_second=10, captions=100, buttons=True)
+    bots: dict[str, Bot] = {"bot": SlowBot(step), "painter": SlowPainter()}
+    async with home(directory, bots, [adapter], around=lambda part: Fatal(part, step)):
         await asyncio.Event().wait()
 
 

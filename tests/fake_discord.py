@@ -119,8 +119,9 @@ class FakeDiscord(People):
         files, payload = {}, b"{}"
         form = await request.post()
         for name, field in form.items():
-            if name == "payload_json" and isinstance(field, str):
-                payload = field.encode()
+            if name == "payload_json" and not isinstance(field, web.FileField):
+                # Text, or bytes where the client says that it is JSON, as the documents do.
+                payload = field.encode() if isinstance(field, str) else bytes(field)
             elif name.startswith("files[") and isinstance(field, web.FileField):
                 files[int(name[6:-1])] = field.filename, field.file.read()
         request[FILES] = files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fake_discord_nouns import (
     FORUM,
@@ -24,6 +24,8 @@ MAX_UPLOAD = 10 * 1024 * 1024
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 15
 REPLY, STARTER, THREAD_CREATED = 19, 21, 18
 SYSTEM = (STARTER, THREAD_CREATED)
+ROW, TEXT_INPUT, LABEL = 1, 4, 18
+LONGEST_INPUT = 4000
 
 Files = dict[int, tuple[str, bytes]]
 """Uploads by the number in their `files[n]`."""
@@ -97,6 +99,56 @@ def check_components(components: list[JSON]) -> None:
                 )
             if part.get("type") == 2 and not (label or part.get("emoji")):
                 raise invalid(where, "BUTTON_COMPONENT_INVALID", "A button needs a label or emoji")
+
+
+def check_form(form: JSON) -> None:
+    """The rules for a modal: its title, and one to five parts, each a text input by itself in a row
+    or under a label. Other inputs are known to Discord, and to nobody here."""
+    _length(form.get("title"), "title", 1, 45)
+    _length(form.get("custom_id"), "custom_id", 1, 100)
+    parts = form.get("components") or []
+    if not 1 <= len(parts) <= 5:
+        raise invalid("components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+    for index, part in enumerate(parts):
+        where = f"components.{index}"
+        if part.get("type") == LABEL:
+            _length(part.get("label"), f"{where}.label", 1, 45)
+            _length(part.get("description", " "), f"{where}.description", 1, 100)
+            _check_input(part.get("component") or {}, f"{where}.component")
+        elif part.get("type") == ROW and len(part.get("components", [])) == 1:
+            _length(part["components"][0].get("label"), f"{where}.components.0.label", 1, 45)
+            _check_input(part["components"][0], f"{where}.components.0")
+        else:
+            raise invalid(where, "UNION_TYPE_CHOICES", 'Value of field "type" must be one of them')
+
+
+def _check_input(given: JSON, where: str) -> None:
+    if given.get("type") != TEXT_INPUT or given.get("style") not in (1, 2):
+        raise invalid(f"{where}.type", "BASE_TYPE_CHOICES", "Value must be one of them")
+    _length(given.get("custom_id"), f"{where}.custom_id", 1, 100)
+    for limit, least in (("min_length", 0), ("max_length", 1)):
+        if not least <= given.get(limit, 1) <= LONGEST_INPUT:
+            raise invalid(f"{where}.{limit}", "NUMBER_TYPE_MAX", "int value out of range.")
+    most = given.get("max_length", LONGEST_INPUT)
+    if "value" in given:
+        _length(given["value"], f"{where}.value", 0, most)
+
+
+def _length(text: Any, where: str, least: int, most: int) -> None:
+    if not isinstance(text, str):
+        raise invalid(where, "BASE_TYPE_REQUIRED", "This field is required")
+    if not least <= len(text) <= most:
+        raise invalid(
+            where, "BASE_TYPE_BAD_LENGTH", f"Must be between {least} and {most} in length."
+        )
+
+
+def inputs(form: JSON) -> list[JSON]:
+    """The text inputs of a modal."""
+    return [
+        part["component"] if part["type"] == LABEL else part["components"][0]
+        for part in form["components"]
+    ]
 
 
 def guard_writing(world: World, channel: Channel, files: Files) -> None:

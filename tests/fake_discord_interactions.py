@@ -1,4 +1,4 @@
-"""Interactions of the fake Discord: a command or a button, and what the app answers to it."""
+"""Interactions of the fake Discord: a command, a button, a form, and what the app answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from fake_discord_checks import EPHEMERAL, LOADING, Files
+from fake_discord_checks import EPHEMERAL, LOADING, Files, check_form
 from fake_discord_nouns import DM, JSON, Channel, Person, Post, Refusal, invalid, unknown
 from fake_discord_rest import API, reply, said
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fake_discord_messages import Messages
     from fake_discord_world import World
 
-COMMAND, COMPONENT = 2, 3
+COMMAND, COMPONENT, SUBMIT = 2, 3, 5
 PONG, MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 1, 4, 5, 6, 7, 8, 9
 
 
@@ -133,7 +133,10 @@ class Interactions:
                 if kind == UPDATE:
                     self._messages.edit(interaction.channel, interaction.source, data, files)
                     resource["message"] = self._world.look(interaction.source)
-            case 8 | 9:
+            case 9 if interaction.type in (COMMAND, COMPONENT):
+                check_form(data)
+                interaction.extra = data
+            case 8:
                 interaction.extra = data
             case _:
                 raise invalid(

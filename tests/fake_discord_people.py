@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fake_discord_checks import LOADING
+from fake_discord_checks import LABEL, LOADING, inputs
 from fake_discord_commands import Commands
 from fake_discord_gateway import Gateway
-from fake_discord_interactions import COMMAND, COMPONENT, Interaction, Interactions
+from fake_discord_interactions import COMMAND, COMPONENT, SUBMIT, Interaction, Interactions
 from fake_discord_messages import Messages, buttons
 from fake_discord_nouns import FORUM, JSON, TEXT, THREADS, Channel, Post
 from fake_discord_rest import Rest
@@ -97,6 +97,32 @@ class People(Fake):
         data = {"custom_id": button["custom_id"], "component_type": 2, "id": button["id"]}
         person = self.world.person(who)
         return self.interactions.happen(COMPONENT, place, person, data, post).id
+
+    def form(self, interaction: str) -> dict[str, str]:
+        """The form that an interaction opened: what stands in each of its inputs."""
+        shown = self.interactions.all[interaction].extra
+        assert shown, f"interaction {interaction} opened no form"
+        return {given["custom_id"]: given.get("value", "") for given in inputs(shown)}
+
+    async def submit(self, interaction: str, **values: str) -> str:
+        """Fill in a form that an interaction opened, and send it; what is not named stays as it is.
+        Returns the interaction's id."""
+        opened = self.interactions.all[interaction]
+        filled = self.form(interaction) | values
+        parts = []
+        for number, part in enumerate(opened.extra["components"], 1):
+            [given] = inputs({"components": [part]})
+            value = filled[given["custom_id"]]
+            least = given.get("min_length", 1 if given.get("required", True) else 0)
+            assert least <= len(value) <= given.get("max_length", 4000), "it cannot be sent"
+            field = {"type": 4, "id": 2 * number, "custom_id": given["custom_id"], "value": value}
+            about: JSON = {"type": part["type"], "id": 2 * number - 1}
+            inside: JSON = (
+                {"component": field} if part["type"] == LABEL else {"components": [field]}
+            )
+            parts.append(about | inside)
+        data = {"custom_id": opened.extra["custom_id"], "components": parts}
+        return self.interactions.happen(SUBMIT, opened.channel, opened.who, data, opened.source).id
 
     async def command(
         self,

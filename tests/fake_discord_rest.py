@@ -276,6 +276,8 @@ class Rest:
                 raise Refusal(403, 50005, "Cannot edit a message authored by another user")
         if channel.archived:
             raise Refusal(400, 50083, "Thread is archived")
+        if files:
+            need(self._world, channel, "ATTACH_FILES")
         return reply(self._world.look(self._messages.edit(channel, post, payload, files)))
 
     async def delete(self, request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import fake_slack_chat as _chat  # noqa: F401  registers its methods
 import fake_slack_reads as _reads  # noqa: F401  registers its methods
+import fake_slack_views as _views  # noqa: F401  registers its methods
 from aiohttp import web
 from fake_faults import Faults
 from fake_slack_people import People

@@ -1,4 +1,4 @@
-"""What Slack refuses in the blocks of a message. Knows only Block Kit."""
+"""What Slack refuses in the blocks of a message or a window. Knows only Block Kit."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def mistakes(blocks: list[Any]) -> list[str]:
     for index, block in enumerate(blocks):
         found += _block(block, f"/blocks/{index}")
     return [f"[ERROR] {what} [json-pointer:{where}]" for what, where in found]
+
+
+def pictures(blocks: list[Any]) -> Iterator[tuple[str, str]]:
+    """The ids of the files that blocks show, each with where it stands."""
+    for index, block in enumerate(blocks):
+        if isinstance(block, dict) and block.get("type") == "image" and "slack_file" in block:
+            yield str(block["slack_file"].get("id", "")), f"/blocks/{index}/slack_file/id"
 
 
 def _whole(blocks: list[Any]) -> Iterator[tuple[str, str]]:
@@ -78,6 +85,11 @@ def _block(block: Any, at: str) -> Iterator[tuple[str, str]]:
                 yield "missing required field: image_url", at
             if not block.get("alt_text"):
                 yield "missing required field: alt_text", at
+            if len(str(block.get("alt_text", ""))) > 2000:
+                yield "must be less than 2001 characters", f"{at}/alt_text"
+        case "input":
+            yield from _text(block.get("label"), f"{at}/label", 2000, plain=True)
+            yield from _element(block.get("element"), f"{at}/element")
 
 
 def _text(text: Any, at: str, most: int, *, plain: bool = False) -> Iterator[tuple[str, str]]:
@@ -98,3 +110,9 @@ def _element(element: Any, at: str) -> Iterator[tuple[str, str]]:
         for name, most in (("action_id", 255), ("value", 2000), ("url", 3000)):
             if len(str(element.get(name, ""))) > most:
                 yield f"must be less than {most + 1} characters", f"{at}/{name}"
+    elif element["type"] == "plain_text_input":
+        most = element.get("max_length", 3000)
+        if not 1 <= most <= 3000:
+            yield "must be between 1 and 3000", f"{at}/max_length"
+        if len(str(element.get("initial_value", ""))) > most:
+            yield f"must be less than {most + 1} characters", f"{at}/initial_value"

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import fake_slack_text as text
-from fake_slack_blocks import mistakes
+from fake_slack_blocks import mistakes, pictures
 from fake_slack_team import Refused
 from fake_slack_web import invalid, method
 
@@ -58,7 +58,8 @@ def _extras(asked: Asked) -> JSON:
     raw: JSON = {}
     blocks = asked.structure("blocks", list, "invalid_blocks_format")
     if blocks is not None:
-        if wrong := mistakes(blocks):
+        wrong = mistakes(blocks) or not_shown(asked, blocks)
+        if wrong:
             raise Refused("invalid_blocks", errors=wrong, response_metadata={"messages": wrong})
         raw["blocks"] = [{"block_id": f"b{index}", **block} for index, block in enumerate(blocks)]
     metadata = asked.structure("metadata", dict, "invalid_metadata_format")
@@ -69,6 +70,15 @@ def _extras(asked: Asked) -> JSON:
             raise Refused("invalid_metadata_schema")
         raw["metadata"] = metadata
     return raw
+
+
+def not_shown(asked: Asked, blocks: list[JSON]) -> list[str]:
+    """What Slack says of pictures that it cannot show, or not yet."""
+    return [
+        f"[ERROR] invalid slack file [json-pointer:{where}]"
+        for id, where in pictures(blocks)
+        if not asked.team.shown_file(id)
+    ]
 
 
 def _markdown(asked: Asked) -> str:

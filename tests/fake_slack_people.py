@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import fake_slack_text as text
 from fake_faults import Fake, Faults, Shown
+from fake_slack_blocks import pictures
 from fake_slack_socket import SocketMode
 from fake_slack_team import Channel, File, Post, Team
 from fake_slack_urls import Urls
 from fake_slack_web import Access
+from fake_slack_windows import Window, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +49,8 @@ class People(Fake):
         """The slash commands there are, without the slash; None: whichever is asked for."""
         self.team = Team(self._tell)
         self.socket = SocketMode(self.team.app_id, self.changed, self.errors)
-        self.access = Access(self._connect_url)
+        self.windows = Windows()
+        self.access = Access(self._connect_url, self.windows)
         self.urls = Urls(self.team, self.access)
         self._told: dict[str, list[JSON]] = {}
 
@@ -132,7 +135,7 @@ class People(Fake):
             "api_app_id": self.team.app_id,
             "token": "unused",
             "container": container,
-            "trigger_id": f"{self.team.stamp()}.trigger",
+            "trigger_id": self.windows.trigger(user),
             "team": {"id": self.team.id, "domain": "fake"},
             "enterprise": None,
             "is_enterprise_install": False,
@@ -145,6 +148,34 @@ class People(Fake):
         if not whisper:
             payload["message"] = message
         delivery = await self.socket.ask("interactive", payload, answered=False)
+        self.changed()
+        return delivery is not None
+
+    def window(self, who: str = "ann") -> Window | None:
+        """The window that is open before a person."""
+        return self.windows.open.get(self.team.user(who))
+
+    async def submit(self, written: str, *, who: str = "ann") -> bool:
+        """A person writes into the first field of the window before them and submits it. Says
+        whether the app acknowledged it; if not, Slack says so in the window, which stays."""
+        user = self.team.user(who)
+        window = self.windows.open[user]
+        payload: JSON = {
+            "type": "view_submission",
+            "team": {"id": self.team.id, "domain": "fake"},
+            "user": {"id": user, "name": self.team.names[user], "team_id": self.team.id},
+            "api_app_id": self.team.app_id,
+            "token": "unused",
+            "trigger_id": self.windows.trigger(user),
+            "view": window.written(written),
+            "response_urls": [],
+            "is_enterprise_install": False,
+            "enterprise": None,
+        }
+        payload["user"]["username"] = self.team.names[user]
+        delivery = await self.socket.ask("interactive", payload, answered=True)
+        if delivery is not None:
+            del self.windows.open[user]
         self.changed()
         return delivery is not None
 
@@ -171,7 +202,7 @@ class People(Fake):
             "api_app_id": self.team.app_id,
             "is_enterprise_install": "false",
             "response_url": self.urls.response_url(room, user),
-            "trigger_id": f"{self.team.stamp()}.trigger",
+            "trigger_id": self.windows.trigger(user),
         }
         why = "operation_timeout" if self.socket.live else "dispatch_failed"
         delivery = await self.socket.ask("slash_commands", payload, answered=True)
@@ -310,7 +341,9 @@ class People(Fake):
     def _shown(self, post: Post) -> Shown:
         raw = {**self.team.wire(post, metadata=True), "channel": post.channel.id}
         author = raw.get("username") or self.team.names.get(raw.get("user", ""), "botdaemon")
-        files = [self.team.files[file["id"]] for file in raw.get("files", ())]
+        ids = [file["id"] for file in raw.get("files", ())]
+        ids += [id for id, _ in pictures(raw.get("blocks", []))]
+        files = [self.team.files[id] for id in ids if id in self.team.files]
         return Shown(
             id=post.ts,
             author=author,

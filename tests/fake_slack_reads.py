@@ -222,12 +222,24 @@ def complete_upload(asked: Asked) -> JSON:
             raise Refused("is_archived")
     for file, each in zip(files, named, strict=True):
         file.completed, file.title = True, each.get("title") or ""
+        file.unready = asked.team.unready
     for id in ids:
         raw = {"text": text.sent(asked.text("initial_comment")), "upload": True, **author(asked)}
         if "thread_ts" in asked:
             raw["thread_ts"] = asked.text("thread_ts")
         asked.team.post(asked.team.channels[id], raw, files=files)
     return {"files": [file.json(asked.team.base) for file in files]}
+
+
+@method("files.delete", "files:write")
+def delete_file(asked: Asked) -> JSON:
+    file = asked.team.files.get(asked.required("file"))
+    if not file or not file.completed:
+        raise Refused("file_not_found")
+    if file.user != asked.team.bot_user:
+        raise Refused("cant_delete_file")
+    del asked.team.files[file.id]
+    return {}
 
 
 @method("files.info", "files:read")

@@ -60,7 +60,14 @@ class File:
     """None until it is uploaded."""
     length: int = 0
     completed: bool = False
+    unready: int = 0
+    """How often a message that shows it is still refused: Slack takes a moment to look at it."""
     shares: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a block can show it."""
+        return mimetypes.guess_type(self.name)[0] in ("image/png", "image/jpeg", "image/gif")
 
     def json(self, base: str) -> JSON:
         mimetype = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
@@ -129,6 +136,8 @@ class Team:
         self.whispers: list[Whisper] = []
         self.statuses: list[tuple[str, str, str]] = []
         """Channel, thread and words of every status an assistant's thread was given."""
+        self.unready = 1
+        """`File.unready` of the next files that are uploaded."""
         self._tell = tell
         self._numbers = itertools.count(1)
         self._last = 0
@@ -230,6 +239,14 @@ class Team:
         ts = self.stamp()
         self.whispers.append(Whisper(channel, user, {"text": "", "ts": ts, **raw}))
         return ts
+
+    def shown_file(self, id: str) -> bool:
+        """Whether a block may show the file."""
+        file = self.files.get(id)
+        if not file or not file.completed or not file.is_picture:
+            return False
+        file.unready -= 1
+        return file.unready < 0
 
     def note(self, post: Post) -> None:
         """A message looks different from before."""

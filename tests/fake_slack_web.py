@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fake_slack_team import JSON, Team
+    from fake_slack_windows import Windows
 
 _T = TypeVar("_T")
 
@@ -36,9 +37,10 @@ def method(name: str, scope: str = "") -> Callable[[Callable[[Asked], JSON]], An
 class Access:
     """Tokens and what they may do."""
 
-    def __init__(self, connect_url: Callable[[], str]) -> None:
+    def __init__(self, connect_url: Callable[[], str], windows: Windows) -> None:
         self.connect_url = connect_url
         """Issues an url for one socket."""
+        self.windows = windows
         self.bot_token = "xoxb-1-fake-bot"
         self.app_token = "xapp-1-fake-app"
         self.auth_error = ""

@@ -73,6 +73,14 @@ class Params:
         except ValueError as error:
             raise Refused(400, f"Bad Request: can't parse {what} JSON object") from error
 
+    def inside(self, name: str, what: str) -> Params:
+        """The parameters of an object within this call, which names its files by attach://."""
+        nested = self.json(name, what)
+        if not isinstance(nested, dict):
+            raise Refused(400, f"Bad Request: {name} is not specified")
+        files = {key: value for key, value in self._said.items() if isinstance(value, Upload)}
+        return Params(files | nested)
+
     def uploads(self) -> list[Upload]:
         return [value for value in self._said.values() if isinstance(value, Upload)]
 

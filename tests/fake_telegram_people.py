@@ -219,6 +219,14 @@ class People(Fake):
         """From now on each chat takes so many sends and edits in so many seconds."""
         self.methods.per_chat = (most, seconds)
 
+    def forbid(self, channel: str, *kinds: str) -> None:
+        """The administrators let nobody send "photos" or "documents" in a group."""
+        self.chat(channel).forbidden = set(kinds)
+
+    def age(self, id: str, seconds: float, channel: str = "general") -> None:
+        """A message is older than it was."""
+        self.world.find(id, channel).raw["date"] -= int(seconds)
+
     async def promote(self, channel: str) -> None:
         self._becomes(self.chat(channel), "administrator")
 

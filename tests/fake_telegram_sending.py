@@ -7,13 +7,16 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from fake_telegram_params import Params, Upload
-from fake_telegram_world import Chat, File, Json, Kept, Refused, World, is_picture
+from fake_telegram_world import Chat, File, Json, Kept, Refused, World, is_picture, size_of
 
 if TYPE_CHECKING:
     from fake_telegram_text import Marked
 
 LONGEST_TEXT, LONGEST_CAPTION = 4096, 1024
 BIGGEST_PHOTO = 10 << 20
+LONGEST_SIDES, THINNEST = 10_000, 20
+"""Of a photo: width and height together, and how many times one may be the other."""
+DELETABLE = 48 * 3600.0
 # Those that a bot may give, as far as anybody here uses them; each is one code point.
 REACTIONS = set("👍👎❤🔥🥰👏😁🤔🤯😱🤬😢🎉🤩🤮💩🙏👌🕊🤡🥱👀✍🫡🤷💯⚡")
 UNCHANGED = (
@@ -30,6 +33,8 @@ class Sending:
         self._sent: dict[int, deque[float]] = {}
         self.per_chat: tuple[int, float] | None = None
         """So many sends and edits in so many seconds, in each chat."""
+        self.gives_files = True
+        """Whether a message that is only text can be given a file: older servers refuse it."""
 
     # --- saying something -------------------------------------------------------------------------
 
@@ -47,8 +52,13 @@ class Sending:
         return self._send_file(params, "document")
 
     def _send_file(self, params: Params, kind: str) -> Json:
+        content, file = self._content(params, kind, kind)
+        return self._send(params, content, [file])
+
+    def _content(self, params: Params, kind: str, field: str) -> tuple[Json, File]:
+        """A file with its caption, as a message carries them."""
         marked = self._caption(params)
-        given = params.file(kind)
+        given = params.file(field)
         if not given:
             raise Refused(400, f"Bad Request: there is no {kind} in the request")
         if isinstance(given, str):
@@ -59,17 +69,23 @@ class Sending:
             given = Upload(self._world.files[given].name, self._world.files[given].data)
         if not given.data:
             raise Refused(400, "Bad Request: file must be non-empty")
+        covered: Json = {}
         if kind == "photo":
-            if len(given.data) > BIGGEST_PHOTO:
-                raise Refused(400, "Bad Request: file is too big")
-            if not is_picture(given.data):
-                raise Refused(400, "Bad Request: IMAGE_PROCESS_FAILED")
+            _check_photo(given.data)
+            covered = {"has_media_spoiler": True} if params.flag("has_spoiler") else {}
         content, file = self._world.media(given.name, given.data, photo=kind == "photo")
-        return self._send(params, content | self._world.said(marked, caption=True), [file])
+        return content | covered | self._world.said(marked, caption=True), file
 
     def _caption(self, params: Params) -> Marked:
         too_long = "Bad Request: message caption is too long"
         return params.marked("caption", "caption_entities", LONGEST_CAPTION, too_long)
+
+    def _may_send(self, chat: Chat, content: Json) -> None:
+        """What the administrators of a group let nobody send there."""
+        for kind, name in (("photo", "photos"), ("document", "documents")):
+            if kind in content and name in chat.forbidden and chat.status != "administrator":
+                words = f"Bad Request: not enough rights to send {name} to the chat"
+                raise Refused(400, words)
 
     def _send(self, params: Params, content: Json, files: list[File]) -> Json:
         chat = self._writable(params)
@@ -78,6 +94,7 @@ class Sending:
         answers = self._answered(chat, params)
         if chat.kind == "channel" and chat.status != "administrator":
             raise Refused(400, "Bad Request: need administrator rights in the channel chat")
+        self._may_send(chat, content)
         content = content | params.keyboard()
         if params.flag("protect_content"):
             content["has_protected_content"] = True
@@ -140,6 +157,19 @@ class Sending:
             kept, self._world.said(self._caption(params), caption=True), params.keyboard()
         )
 
+    def editMessageMedia(self, params: Params) -> Json:
+        """Another file, or the first one of a message that was only text."""
+        kept, media = self._own(params), params.inside("media", "InputMedia")
+        kind = media.text("type")
+        if kind not in ("photo", "document"):
+            # The real server knows more kinds. Nothing here sends them.
+            raise Refused(400, "Bad Request: can't parse InputMedia: type isn't allowed")
+        if "text" in kept.raw and not self.gives_files:
+            raise Refused(400, "Bad Request: there is no media in the message to edit")
+        content, file = self._content(media, kind, "media")
+        self._may_send(kept.chat, content)
+        return self._edit(kept, content, params.keyboard(), [file])
+
     def editMessageReplyMarkup(self, params: Params) -> Json:
         kept, keyboard = self._own(params), params.keyboard()
         if kept.raw.get("reply_markup") == keyboard.get("reply_markup"):
@@ -149,14 +179,19 @@ class Sending:
         kept.raw |= keyboard | {"edit_date": int(time.time())}
         return kept.raw
 
-    def _edit(self, kept: Kept, content: Json, keyboard: Json) -> Json:
+    def _edit(
+        self, kept: Kept, content: Json, keyboard: Json, files: list[File] | None = None
+    ) -> Json:
+        """Without `files` those of the message stay; one that is uploaded is another one, even if
+        it is the same."""
         looks = ("text", "caption", "entities", "caption_entities", "reply_markup")
         new = content | keyboard
-        if all(kept.raw.get(key) == new.get(key) for key in looks):
+        same = all(kept.raw.get(key) == new.get(key) for key in looks)
+        if same and files is None:
             raise Refused(400, UNCHANGED)
         self._flood(kept.chat)
         kept.raw.pop("reply_markup", None)
-        self._world.rewrite(kept, new)
+        self._world.rewrite(kept, new, files)
         return kept.raw
 
     def _own(self, params: Params) -> Kept:
@@ -175,7 +210,8 @@ class Sending:
         if kept is None or kept.gone:
             raise Refused(400, "Bad Request: message to delete not found")
         ours = kept.raw.get("from", {}).get("id") == self._world.bot.id
-        if not (ours or chat.kind == "private" or chat.status == "administrator"):
+        allowed = ours or chat.kind == "private" or chat.status == "administrator"
+        if not allowed or time.time() - kept.raw["date"] > DELETABLE:
             raise Refused(400, "Bad Request: message can't be deleted for everyone")
         kept.gone = True
         return True
@@ -225,6 +261,16 @@ class Sending:
         if thread and (not chat.forum or thread not in chat.topics):
             raise Refused(400, "Bad Request: message thread not found")
         return thread
+
+
+def _check_photo(data: bytes) -> None:
+    if len(data) > BIGGEST_PHOTO:
+        raise Refused(400, "Bad Request: file is too big")
+    if not is_picture(data):
+        raise Refused(400, "Bad Request: IMAGE_PROCESS_FAILED")
+    width, height = size_of(data)
+    if width + height > LONGEST_SIDES or max(width, height) > THINNEST * min(width, height):
+        raise Refused(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")
 
 
 def too_many(seconds: float) -> Refused:

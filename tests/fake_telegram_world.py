@@ -102,6 +102,8 @@ class Chat:
     status: str = "member"
     """Of the bot: member, administrator or kicked, which in a private chat is blocked."""
     migrated_to: int = 0
+    forbidden: set[str] = field(default_factory=set)
+    """What members may not send there: "photos", "documents"."""
 
     def json(self) -> Json:
         if self.person is not None:
@@ -207,9 +209,13 @@ class World:
         chat.messages[kept.number] = kept
         return kept
 
-    def rewrite(self, kept: Kept, content: Json) -> None:
-        """A message says something else now."""
-        for key in ("text", "caption", "entities", "caption_entities", "link_preview_options"):
+    def rewrite(self, kept: Kept, content: Json, files: list[File] | None = None) -> None:
+        """A message says something else now, perhaps with other files."""
+        old = {"text", "caption", "entities", "caption_entities", "link_preview_options"}
+        if files is not None:
+            old |= {"photo", "document", "has_media_spoiler"}
+            kept.files = files
+        for key in old:
             kept.raw.pop(key, None)
         kept.raw |= content
         kept.raw["edit_date"] = int(time.time())

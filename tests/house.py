@@ -5,25 +5,33 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.access import Access
 from botdaemon.commands import COMMANDS
-from botdaemon.dispatcher import Dispatcher, House, Limits
-from botdaemon.errors import AdapterDown
+from botdaemon.dispatcher import TEXT, Dispatcher, House, Limits
+from botdaemon.errors import AdapterDown, Refused
 from botdaemon.outbox import Outboxes
-from botdaemon.ports import Adapter, Bot, Courier, Deliver, Surroundings
+from botdaemon.ports import Adapter, Bot, Courier, Deliver, Painter, Surroundings
 from botdaemon.routes import Router, Triggers
 from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
-from botdaemon.types import Address, Draft, Room, Turn
+from botdaemon.types import Address, Control, Draft, Room, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Mapping,
+        Sequence,
+    )
     from pathlib import Path
 
     from botdaemon.config import AccessConfig
+    from botdaemon.types import File, Message
 
 
 class SayingBot:
@@ -46,6 +54,56 @@ class SayingBot:
         await self.gate.wait()
         if text:
             yield Draft(text=text, final=True)
+
+
+PICTURE_CONTROLS = (Control.REROLL, Control.EDIT, Control.SETTINGS, Control.DELETE)
+
+
+class DrawingBot:
+    """Makes a file of every wish and every message; its name is the number and the prompt. `keep`
+    is the store's, `gate` holds every picture back after its first draft."""
+
+    def __init__(self, keep: Callable[[bytes, str, str], Awaitable[File]] | None = None) -> None:
+        self.keep = keep
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.begun = asyncio.Event()
+        self.turns: list[Turn] = []
+        self.spoiler = False
+
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        self.turns.append(turn)
+        number = len(self.turns)
+        yield Draft(text=f"drawing {number}", preview=b"a preview")
+        self.begun.set()
+        await self.gate.wait()
+        prompt = self._prompt(turn)
+        assert self.keep is not None
+        file = await self.keep(f"{number} {prompt}".encode(), f"{number} {prompt}.png", "image/png")
+        yield Draft(
+            text=prompt,
+            files=(replace(file, spoiler=self.spoiler),),
+            final=True,
+            controls=PICTURE_CONTROLS,
+        )
+
+    def _prompt(self, turn: Turn) -> str:
+        if turn.wish is None:
+            return turn.history[-1].text
+        if turn.wish.what in ("draw", "edit"):
+            return turn.wish.text
+        return f"{turn.wish.what} of {turn.about.text if turn.about else 'nothing'}"
+
+    async def settings(self, message: Message) -> str:
+        return f"the settings of {message.files[0].name}"
+
+    async def prompt(self, message: Message) -> str:
+        return message.text
+
+    def options(self, text: str) -> str:
+        if not text.startswith("--"):
+            raise Refused(f"{text} is no option")
+        return " ".join(text.split())
 
 
 _GENEROUS = {
@@ -102,7 +160,7 @@ async def home(
     rooms: Mapping[str, Room] | None = None,
     channels: Mapping[Address, str] | None = None,
     mirrors: Sequence[str] = (),
-    thinkers: Sequence[str] | None = None,
+    lines: Mapping[str, str] | None = None,
     around: Callable[[Any], Any] = lambda part: part,
     connect: Callable[[Store], Sequence[Adapter]] = lambda store: (),
     access: Mapping[str, AccessConfig] | None = None,
@@ -117,6 +175,9 @@ async def home(
         opened = await stack.enter_async_context(open_store(directory))
         await opened.settle_rooms(rooms or {}, channels or {}, mirrors=mirrors, bots=list(bots))
         store = around(opened)
+        for bot in bots.values():
+            if isinstance(bot, DrawingBot):
+                bot.keep = store.keep
         connected = {adapter.name: around(adapter) for adapter in (*adapters, *connect(store))}
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
         serving = dict.fromkeys([*connected, *mirrors, "test"], tuple(bots))
@@ -125,7 +186,8 @@ async def home(
             House(
                 bots=bots,
                 about=dict.fromkeys(bots, "a bot"),
-                thinkers=list(bots) if thinkers is None else thinkers,
+                painters={name: bot for name, bot in bots.items() if isinstance(bot, Painter)},
+                lines=dict.fromkeys(bots, TEXT) if lines is None else lines,
                 history=dict.fromkeys(bots, 20),
                 couriers={
                     name: adapter.traits

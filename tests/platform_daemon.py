@@ -201,6 +201,9 @@ class WatchedCourier:
         await self._doom.at("after:find", self.name)
         return found
 
+    async def remove(self, letter: Letter) -> None:
+        await self._courier.remove(letter)
+
 
 def _retry_as_the_sdk_does(courier: Any) -> None:
     """Slack's SDK repeats what it got no answer to, unless it is told not to. Nothing of the

@@ -2,7 +2,7 @@
 common, with their faults on demand. Messages people write are delivered until they are confirmed.
 
 One JSON object a line. The platform sends ``{"event": {...}}`` and expects ``{"confirm": key}``;
-the adapter sends ``{"call": n, "do": "send" | "edit" | "find", ...}`` and is answered
+the adapter sends ``{"call": n, "do": "send" | "edit" | "find" | "remove", ...}``, is answered
 ``{"call": n, "ok": ...}`` or ``{"call": n, "error": ..., "after": seconds}``.
 """
 
@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
 from botdaemon.ports import Traits
-from botdaemon.types import Address, Deleted, Edited, Event, Identity, Letter, Message, Posted
+from botdaemon.types import (
+    Address,
+    Command,
+    Control,
+    Deleted,
+    Edited,
+    Event,
+    Identity,
+    Letter,
+    Message,
+    Posted,
+    Pressed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -38,6 +50,13 @@ class Shown:
     speaker: str
     text: str
     reply_to: str
+    file: str
+    controls: list[str]
+    only_for: str
+    spoiler: bool
+    preview: str
+    #: every preview it has shown
+    previews: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
 
 
@@ -47,6 +66,8 @@ class Platform:
 
     def __init__(self) -> None:
         self.shown: dict[str, Shown] = {}
+        #: also what is not shown any more
+        self.ever_shown: list[Shown] = []
         self.calls: list[str] = []
         self.faults: deque[Any] = deque()
         self.confirmed: list[str] = []
@@ -87,6 +108,12 @@ class Platform:
         """A person takes back what they wrote, or a moderator what a bot wrote."""
         self.shown.pop(id, None)
         return self.say("", channel=channel, kind="deleted", of=id)
+
+    def press(self, id: str, control: Control, text: str = "", **more: Any) -> str:
+        """A person presses a button under a message, and fills in its form; returns the key."""
+        shown = self.shown[id]
+        place = {"channel": shown.channel, "topic": shown.topic}
+        return self.say(text, kind="pressed", of=id, control=control.value, **place, **more)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until a condition on what is shown or confirmed holds."""
@@ -137,18 +164,21 @@ class Platform:
         if frame["do"] == "find":
             found = (shown.id for shown in self.shown.values() if shown.key == frame["key"])
             return next(found, None)
+        if frame["do"] == "remove":
+            return self.shown.pop(frame["id"]).id if frame["id"] in self.shown else "gone"
         if frame["do"] == "edit":
             if frame["id"] not in self.shown:
                 return "gone"
             shown = self.shown[frame["id"]]
-            shown.text = frame["text"]
-            shown.versions.append(frame["text"])
+            for name in ("text", "file", "controls", "spoiler", "preview"):
+                setattr(shown, name, frame[name])
+            shown.versions.append(shown.text)
+            shown.previews.append(shown.preview)
             return shown.id
         id = f"b{next(self._ids)}"
-        named = ("key", "channel", "topic", "speaker", "text", "reply_to")
-        self.shown[id] = Shown(
-            id=id, versions=[frame["text"]], **{name: frame[name] for name in named}
-        )
+        how = {name: value for name, value in frame.items() if name not in ("call", "do")}
+        self.shown[id] = Shown(id=id, versions=[frame["text"]], previews=[frame["preview"]], **how)
+        self.ever_shown.append(self.shown[id])
         return id
 
 
@@ -222,6 +252,30 @@ class PlatformAdapter:
                 )
             case "deleted":
                 return Deleted(key=event["key"], address=address, platform_id=event["of"], at=at)
+            case "pressed":
+                return Pressed(
+                    key=event["key"],
+                    address=address,
+                    who=self._who(event),
+                    control=Control(event["control"]),
+                    at=at,
+                    platform_id=event["of"],
+                    text=event["text"],
+                    direct=event.get("direct", False),
+                    server=event.get("server", ""),
+                )
+            case "command":
+                name, _, argument = event["text"].partition(" ")
+                return Command(
+                    key=event["key"],
+                    address=address,
+                    who=self._who(event),
+                    name=name,
+                    argument=argument,
+                    at=at,
+                    direct=event.get("direct", False),
+                    server=event.get("server", ""),
+                )
         return Posted(
             key=event["key"],
             direct=event.get("direct", False),
@@ -231,17 +285,20 @@ class PlatformAdapter:
             past=event.get("past", False),
             message=Message(
                 address=address,
-                author=Identity(
-                    adapter=self._name,
-                    account=event["who"],
-                    name=event["who"],
-                    is_bot=event.get("is_bot", False),
-                ),
+                author=self._who(event),
                 text=event["text"],
                 platform_id=event["id"],
                 reply_to=event.get("reply_to", ""),
                 sent_at=event.get("sent_at", at),
             ),
+        )
+
+    def _who(self, event: dict[str, Any]) -> Identity:
+        return Identity(
+            adapter=self._name,
+            account=event["who"],
+            name=event["who"],
+            is_bot=event.get("is_bot", False),
         )
 
     async def _call(self, do: str, **more: Any) -> Any:
@@ -265,14 +322,18 @@ class PlatformAdapter:
                 channel=letter.address.channel,
                 topic=letter.address.topic,
                 speaker=letter.speaker,
-                text=letter.part.text or f"[{letter.part.file.name if letter.part.file else ''}]",
                 reply_to=letter.reply_to,
+                only_for=letter.only_for,
+                **_shown(letter),
             )
         )
 
     async def edit(self, letter: Letter) -> None:
-        if await self._call("edit", id=letter.remote, text=letter.part.text) == "gone":
+        if await self._call("edit", id=letter.remote, **_shown(letter)) == "gone":
             raise Gone("it was deleted")
+
+    async def remove(self, letter: Letter) -> None:
+        await self._call("remove", id=letter.remote)
 
     async def find(self, letter: Letter) -> str | None:
         found = await self._call("find", key=letter.key)
@@ -287,3 +348,15 @@ class PlatformAdapter:
         finally:
             if self._writer is not None:
                 _write(self._writer, {"typing": f"{bot} ends"})
+
+
+def _shown(letter: Letter) -> dict[str, Any]:
+    """What a letter looks like; a file without words is shown as its name in brackets."""
+    file = letter.part.file.name if letter.part.file else ""
+    return {
+        "text": letter.part.text or f"[{file}]",
+        "file": file,
+        "controls": [control.value for control in letter.controls],
+        "spoiler": letter.part.file is not None and letter.part.file.spoiler,
+        "preview": letter.part.preview.decode("ascii"),
+    }

@@ -58,6 +58,9 @@ class Platform(ABC):
     verifies: ClassVar[bool] = True
     """Whether can be asked what arrived. On Telegram a placeholder may be left behind instead."""
 
+    forms: ClassVar[bool] = True
+    """Whether a button can open a form. On Telegram a command does what it would do."""
+
     # --- the daemon -------------------------------------------------------------------------------
 
     @abstractmethod
@@ -137,6 +140,11 @@ class Platform(ABC):
     async def press(self, id: str, button: str, place: Place = DM) -> None:
         await self.fake.press(id, button, who="ann", channel=place.channel)
 
+    async def fill_in(self, id: str, button: str, text: str, place: Place = DM) -> str:
+        """A button that opens a form with one input; this is written there and sent. Returns what
+        stood in it before."""
+        raise NotImplementedError("there are no forms")
+
     async def command(self, name: str, place: Place = GENERAL) -> None:
         """A command from the platform's own menu."""
         await self.fake.command(name, who="ann", channel=place.channel)
@@ -193,6 +201,10 @@ class Platform(ABC):
     @abstractmethod
     def whispered(self, place: Place) -> list[str]:
         """What ann alone was told there."""
+
+    @abstractmethod
+    def is_covered(self, shown: Shown) -> bool:
+        """Whether a message's picture is not seen before somebody wants to see it."""
 
     @abstractmethod
     def pings(self, shown: Shown) -> list[str]:

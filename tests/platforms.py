@@ -65,6 +65,13 @@ class OnDiscord(Platform):
         await self.until(lambda: name in self.fake.commands.names())
         await super().command(name, place)
 
+    async def fill_in(self, id: str, button: str, text: str, place: Place = DM) -> str:
+        press = await self.fake.press(id, button, who="ann", channel=place.channel)
+        await self.until(lambda: self.fake.interaction(press).extra)
+        [(name, before)] = self.fake.form(press).items()
+        await self.fake.submit(press, **{name: text})
+        return before
+
     async def redeliver(self, id: str, place: Place = DM) -> None:
         await self.fake.redeliver(id, channel=place.channel)
 
@@ -76,6 +83,9 @@ class OnDiscord(Platform):
 
     def whispered(self, place: Place) -> list[str]:
         return [one.text for one in self.shown(place) if one.raw["ephemeral"]]
+
+    def is_covered(self, shown: Shown) -> bool:
+        return all(name.startswith("SPOILER_") for name, _ in shown.files)
 
     def pings(self, shown: Shown) -> list[str]:
         return [whom for whom in shown.raw["pings"] if not shown.reply_to or whom != "ann"]
@@ -149,6 +159,18 @@ class OnSlack(Platform):
         here = self.channel_id(place.channel)
         return [one.text for one in self.fake.ephemerals if one.raw["channel"] == here]
 
+    async def fill_in(self, id: str, button: str, text: str, place: Place = DM) -> str:
+        await self.fake.press(id, button, who="ann", channel=place.channel)
+        await self.until(self.fake.window)
+        window = self.fake.window()
+        assert window is not None
+        await self.fake.submit(text)
+        return window.value
+
+    def is_covered(self, shown: Shown) -> bool:
+        # Slack covers nothing: the picture is not shown there, only its file.
+        return not any(block["type"] == "image" for block in shown.raw.get("blocks", ()))
+
     def pings(self, shown: Shown) -> list[str]:
         pings: list[str] = shown.raw["pings"]
         return pings
@@ -177,6 +199,7 @@ class OnTelegram(Platform):
     tells_of_deletions = False
     whispers = False
     verifies = False
+    forms = False
 
     def __init__(self, fake: FakeTelegram) -> None:
         self.fake: FakeTelegram = fake
@@ -221,6 +244,9 @@ class OnTelegram(Platform):
 
     def whispered(self, place: Place) -> list[str]:
         return []
+
+    def is_covered(self, shown: Shown) -> bool:
+        return bool(shown.raw.get("has_media_spoiler"))
 
     def pings(self, shown: Shown) -> list[str]:
         # There is no name for everybody: @everyone is somebody's, or nobody's.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -188,9 +190,25 @@ async def test_of_a_newest_message_that_is_too_long_the_end_stays() -> None:
 
 async def test_a_reply_never_takes_more_than_half_of_the_context() -> None:
     engine = ScriptedEngine(["ok"], card=ModelCard(context=200))
-    bot = joe(engine, max_tokens=5000)
+    bot = joe(engine, sampling=Sampling(max_tokens=5000))
     await drafts(bot, turn(said("Ann", "hi")))
     assert engine.requests[0].sampling.max_tokens == 100
+
+
+async def test_a_long_conversation_keeps_its_beginning_over_several_turns() -> None:
+    """So that a model need not read all of it again for each."""
+    first_lines = []
+    for length in range(40, 61, 2):
+        engine = ScriptedEngine(["ok"], card=ModelCard(context=400, max_tokens=40))
+        said_so_far = [
+            replace(said("Ann" if n % 2 else "JOE", f"line {n}"), id=n + 1) for n in range(length)
+        ]
+        await drafts(joe(engine, history_messages=1000), turn(*said_so_far))
+        lines = engine.requests[0].lines
+        first_lines.append(lines[1].text)
+        assert len(lines) > 10
+    changes = sum(a != b for a, b in pairwise(first_lines))
+    assert 0 < changes <= len(first_lines) // 2
 
 
 async def test_a_persona_that_leaves_no_space_is_refused_in_words() -> None:

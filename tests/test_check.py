@@ -12,7 +12,7 @@ import pytest
 
 from botdaemon.bots.canned import read_lines
 from botdaemon.check import Overhead, Report, check
-from botdaemon.config import EchoConfig, ModelConfig, parse
+from botdaemon.config import ModelConfig, TransformersConfig, parse
 from botdaemon.errors import ModelUnusable
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ persona = "You are Ada."
 
 
 def inspect(model: ModelConfig) -> str:
-    if isinstance(model, EchoConfig):
-        return "echoes"
-    raise ModelUnusable(f"there is no model directory {model.path}")
+    if isinstance(model, TransformersConfig):
+        raise ModelUnusable(f"there is no model directory {model.path}")
+    return "echoes"
 
 
 def weigh(_bot: str) -> Overhead:

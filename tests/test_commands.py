@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from house import Home, SayingBot, home
+from house import DrawingBot, Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter, Shown
 
 from botdaemon import commands
@@ -15,9 +15,10 @@ from botdaemon.errors import Refused
 from botdaemon.types import Address, Command, Control, Identity, Kind, Pressed, Room
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from pathlib import Path
 
+    from botdaemon.ports import Bot
     from botdaemon.types import Draft, Message, Turn
 
 GENERAL = Address("chat", "general")
@@ -125,21 +126,31 @@ async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
 
 
 @asynccontextmanager
-async def talking(directory: Path, **more: Any) -> AsyncIterator[Talk]:
+async def talking(
+    directory: Path, others: Mapping[str, Bot] | None = None, **more: Any
+) -> AsyncIterator[Talk]:
     bot = SayingBot()
     async with Platform().serving() as platform:
         adapter = PlatformAdapter("chat", platform.port)
-        async with home(directory, {"bot": bot, "cat": SayingBot()}, [adapter], **more) as house:
+        bots: dict[str, Bot] = {"bot": bot, "cat": SayingBot(), **(others or {})}
+        async with home(directory, bots, [adapter], **more) as house:
             yield Talk(platform, house, bot)
 
 
-async def test_help_lists_every_command(talk: Talk) -> None:
-    told = await talk.ask("/help")
+@pytest.mark.parametrize("draws", [False, True])
+async def test_help_lists_every_command_and_those_about_pictures_where_somebody_draws(
+    tmp_path: Path, draws: bool
+) -> None:
+    more: dict[str, Bot] = {"painter": DrawingBot()} if draws else {}
+    async with talking(tmp_path, more) as talk:
+        told = await talk.ask("/help")
 
     assert told.speaker == ""
-    for spec in commands.COMMANDS:
-        assert f"/{spec.name}" in told.text
-        assert spec.help in told.text
+    lines = [line.strip("• ") for line in told.text.splitlines()[2:]]
+    assert lines == [
+        f"/{' '.join(filter(None, (spec.name, spec.argument)))} {spec.help}"
+        for spec in (commands.COMMANDS if draws else commands.TALKING)
+    ]
 
 
 async def test_a_command_that_does_not_exist_is_answered_and_no_bot_hears_of_it(talk: Talk) -> None:

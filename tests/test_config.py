@@ -124,7 +124,13 @@ def test_a_bot_alone_in_a_room_is_its_host_and_several_have_none() -> None:
     assert hosts == {"just ada": "ada", "quiet": "", "all": "", "hers": "ada"}
 
 
-def test_sampling_is_the_bots_choice_then_the_models() -> None:
+def test_a_file_without_bots_serves_models_and_nothing_else() -> None:
+    config = parse('[models.parrot]\nkind = "echo"', HERE)
+    with pytest.raises(ConfigError, match=r"config.toml: bots: there is no bot: add at least one"):
+        config.needs_bots()
+
+
+def test_what_a_bot_does_not_choose_of_its_sampling_is_left_to_the_model() -> None:
     config = parse(
         """
         [models.one]
@@ -140,7 +146,63 @@ def test_sampling_is_the_bots_choice_then_the_models() -> None:
         HERE,
     )
 
-    assert config.sampling("ada") == Sampling(temperature=0.0, top_k=50, max_tokens=80)
+    ada, one = config.bots["ada"], config.models["one"]
+    assert isinstance(ada, TextBotConfig)
+    assert isinstance(one, TransformersConfig)
+    assert ada.sampling.chosen() == Sampling(temperature=0.0, max_tokens=80)
+    assert one.sampling.chosen() == Sampling(temperature=1, top_k=50)
+
+
+MODELS = """
+[models.drawing]
+kind = "diffusers"
+path = "drawing"
+[models.writing]
+kind = "transformers"
+path = "writing"
+adapters = { joe = "joe" }
+[models.far]
+kind = "openai"
+servers = ["http://127.0.0.1/v1"]
+model = "x"
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ('[bots.p]\nkind = "image"\nmodel = "far"', 'model: "far" is a text model, name an image'),
+        ('[bots.t]\nkind = "text"\nmodel = "drawing"', '"drawing" is an image model, name a text'),
+        (
+            '[bots.p]\nkind = "image"\nmodel = "drawing"\nimprove = "drawing"',
+            'bots.p.improve: "drawing" is an image model, name a text model',
+        ),
+        (
+            '[bots.t]\nkind = "text"\nmodel = "writing"\nadapter = "jo"',
+            'bots.t.adapter: models.writing has no adapter "jo", did you mean "joe"?',
+        ),
+        (
+            '[bots.p]\nkind = "image"\nmodel = "drawing"\nstyles.old.adapters = { film = 1 }',
+            'bots.p.styles.old.adapters: models.drawing has no adapter "film"; it has no adapters',
+        ),
+        (
+            '[models.m]\nkind = "transformers"\npath = "m"\nquantize = "int8"\ndevice = "cuda"',
+            'models.m: int8 is for small models on a CPU: say device = "cpu"',
+        ),
+        (
+            '[models.m]\nkind = "transformers"\npath = "m"\npinned = true\nidle_minutes = 5',
+            "models.m: a pinned model stays loaded: leave out pinned or idle_minutes",
+        ),
+        ('fall_back = "far"', "models fall back on each other in a circle: far -> far"),
+        ('fall_back = "drawing"', 'models.far.fall_back: "drawing" is an image model, name a text'),
+        ('[models.a]\nkind = "openai"\nservers = []\nmodel = "x"', "models.a.servers: "),
+        ('[devices."cuda:x"]\nmemory_gigabytes = 4', 'expected "auto", "cpu", "mps", "cuda" or'),
+    ],
+)
+def test_models_that_cannot_do_what_is_wanted_of_them_are_named(table: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(f"{MINIMAL}\n{MODELS}\n{table}", HERE)
+    assert problem in str(caught.value)
 
 
 def test_wake_patterns_are_compiled_and_ignore_case() -> None:
@@ -214,7 +276,10 @@ turns_at_once = 0
         ("colour = 1", 'config.toml:1: colour: unknown key "colour"; known here: "adapters", '),
         ("bots = 1", "config.toml:1: bots: expected a table, found the number 1"),
         ("bots.ada = true", "config.toml:1: bots.ada: expected a table, found true"),
-        ("[bots.ada]", 'config.toml:1: bots.ada: the key "kind" is missing, expected "text" or'),
+        (
+            "[bots.ada]",
+            'config.toml:1: bots.ada: the key "kind" is missing, expected "text", "canned" or ',
+        ),
         (
             '[bots.ada]\nkind = "text"',
             'config.toml:1: bots.ada: the key "model" is missing: the name of a [models',
@@ -301,7 +366,6 @@ turns_at_once = 0
             '[bots.a]\nkind = "text"\nwake = ["\\bada\\b"]',
             "config.toml:3: bots.a.wake: a regular expression belongs in 'single quotes', which",
         ),
-        ("", "config.toml: bots: there is no bot: add at least one [bots.NAME] table"),
     ],
 )
 def test_a_mistake_is_explained_with_its_line(text: str, problem: str) -> None:
@@ -488,12 +552,12 @@ def test_the_example_works_as_it_stands() -> None:
     assert starter.model == comic.model == "starter"
     assert "comic" in comic.persona
     assert joe.lines.is_file()
-    assert config.rooms["lounge"].bots == ("starter", "comic", "joe")
+    assert config.rooms["lounge"].bots == ("starter", "comic", "joe", "painter")
     assert config.rooms["lounge"].host == "starter"
 
 
 _KEY = re.compile(r"(?P<optional># )?(?P<key>[a-z_]+) = (?P<value>.+)")
-_HEADER = re.compile(r"(?:# )?\[(?P<path>[a-z]+(\.[a-z.]+)?)\]")
+_HEADER = re.compile(r"(?:# )?\[(?P<path>[a-z]+(\.[a-z.]+|\.\"cuda:0\")?)\]")
 
 
 def documented_keys() -> set[tuple[str, str, str]]:
@@ -505,7 +569,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
         prose = before.startswith("# ") and not _KEY.fullmatch(before)
         if header := _HEADER.fullmatch(line):
             section, _, rest = header["path"].partition(".")
-            if (inner := rest.rpartition(".")[2]) in _INNER:
+            if inner := next((name for name in rest.split(".") if name in _INNER), ""):
                 found |= {(section, kind, inner), (section, "", inner)} if prose else set()
                 section, kind = inner, ""
         elif key := _KEY.fullmatch(line):
@@ -518,7 +582,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 
 
 #: tables within tables, which stand for themselves wherever they are
-_INNER = ("sampling", "access")
+_INNER = ("sampling", "access", "styles")
 
 
 def tables(section: str, annotation: Any) -> Iterator[tuple[str, str, type[BaseModel]]]:
@@ -562,6 +626,7 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
             "adapters.web": others,
             "adapters.slack": tuple(f"app_{other}" for other in others),
             "models.starter": source,
+            "models.large": others,
         }
         kept, table = [], ""
         for line in lines:
@@ -572,7 +637,8 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         config = parse("\n".join(kept), EXAMPLE)
         kinds = {"terminal", "web", "discord", "slack", "telegram"}
         assert {adapter.kind for adapter in config.adapters.values()} == kinds
-        assert {model.kind for model in config.models.values()} == {"echo", "transformers"}
+        kinds = {"transformers", "diffusers", "openai", "echo"}
+        assert {model.kind for model in config.models.values()} == kinds
 
 
 # --- lines ----------------------------------------------------------------------------------

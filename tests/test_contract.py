@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from fake_faults import Hang, RateLimit, Reset
-from house import SayingBot, surroundings
+from house import DrawingBot, SayingBot, surroundings
 from platform_verbs import DM, GENERAL, Place, Platform
 from platforms import PLATFORMS, daemon, rows, serving, stored
 
 from botdaemon.config import AccessConfig
-from botdaemon.types import Draft, File, Room, Turn
+from botdaemon.types import Control, Draft, File, Room, Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -22,11 +23,23 @@ if TYPE_CHECKING:
 
     from fake_faults import Shown
 
+    from botdaemon.types import Address
+
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10\x00\x00\x00\x10\x08\x06\x00\x00\x00"
     + bytes(64)
 )
+JPEG = b"\xff\xd8\xff\xe0" + bytes(64)
 BUTTONS = ["Regenerate", "\U0001f44d", "\U0001f44e"]
+UNDER_PICTURES = (
+    Control.REROLL,
+    Control.VARY,
+    Control.UPSCALE,
+    Control.EDIT,
+    Control.SETTINGS,
+    Control.DELETE,
+)
+PICTURE_BUTTONS = ["Re-roll", "Vary", "Upscale", "Edit prompt", "Settings", "Delete"]
 
 
 @pytest.fixture(params=PLATFORMS)
@@ -469,6 +482,178 @@ async def test_files_are_handed_out_where_the_question_was_asked(
         [handed] = [one for one in platform.shown(GENERAL) if one.files]
     assert handed.files == [("numbers.csv", b"one,two\n")]
     assert handed.topic == platform.topic_for(asked, GENERAL)
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+class PaintingBot(DrawingBot):
+    """Draws what a platform takes for pictures: each says its number, and its prompt beside it."""
+
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        self.turns.append(turn)
+        number = len(self.turns)
+        yield Draft(text="drawing, step 1 of 2", preview=JPEG)
+        self.begun.set()
+        await self.gate.wait()
+        assert self.keep is not None
+        file = await self.keep(picture(number), f"{number}.png", "image/png")
+        yield Draft(
+            text=self._prompt(turn),
+            files=(replace(file, spoiler=self.spoiler),),
+            final=True,
+            controls=UNDER_PICTURES,
+        )
+
+
+def picture(number: int) -> bytes:
+    return PNG + bytes([number])
+
+
+def contents(shown: Shown) -> list[bytes]:
+    return [content for _, content in shown.files]
+
+
+async def test_words_picture_and_buttons_are_one_message(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async with daemon(tmp_path, {"bot": PaintingBot()}, platform):
+        for number, place in enumerate((DM, GENERAL), 1):
+            asked = await platform.say(f"{number} red circles", place, to_us=True)
+            answer = await platform.answer(asked)
+            assert contents(answer) == [picture(number)]
+            assert (answer.text, answer.buttons) == (f"{number} red circles", PICTURE_BUTTONS)
+            assert answer.topic == platform.topic_for(asked, place)
+            assert not platform.is_covered(answer)
+
+
+async def test_while_it_is_drawn_a_picture_is_a_draft_that_becomes_it(
+    platform: Platform, tmp_path: Path
+) -> None:
+    bot = PaintingBot()
+    bot.gate.clear()
+    async with daemon(tmp_path, {"bot": bot}, platform) as house:
+        traits = house.outboxes.by_adapter[platform.name].courier.traits
+        asked = await platform.say("a red circle")
+        draft = await _draft(platform, asked)
+        assert draft.text == "drawing, step 1 of 2"
+        if traits.previews:
+            await platform.until(lambda: contents(platform.answers(asked)[0]) == [JPEG])
+        bot.gate.set()
+        answer = await platform.answer(asked)
+    assert (answer.id, answer.text) == (draft.id, "a red circle")
+    assert contents(answer) == [picture(1)]
+
+
+async def test_a_picture_of_which_the_confirmation_was_lost_stands_there_once(
+    platform: Platform, tmp_path: Path
+) -> None:
+    settings = {"live_drafts": False}
+    people = [Place(f"@p{number}") for number in range(3)]
+    async with daemon(tmp_path, {"bot": PaintingBot()}, platform, settings=settings):
+        platform.faults.next(platform.sends, *[Reset(applied=True)] * len(people))
+        for place in people:
+            await platform.say("a red circle", place)
+        await stored(tmp_path, "SELECT 1 FROM letters WHERE state = 'sent'", len(people))
+        assert not platform.faults.pending()
+        for place in people:
+            ours = [one for one in platform.shown(place) if platform.is_ours(one)]
+            stray = [] if platform.verifies else ["\u2026"]
+            assert sorted(one.text for one in ours) == sorted(["a red circle", *stray])
+            assert sum(bool(one.files) for one in ours) == 1
+
+
+async def test_a_picture_that_may_not_be_seen_at_once_is_covered(
+    platform: Platform, tmp_path: Path
+) -> None:
+    bot = PaintingBot()
+    bot.spoiler = True
+    async with daemon(tmp_path, {"bot": bot}, platform):
+        answer = await platform.answer(await platform.say("a red circle"))
+    assert platform.is_covered(answer)
+
+
+async def test_the_buttons_under_a_picture_ask_for_others(
+    platform: Platform, tmp_path: Path
+) -> None:
+    bot = PaintingBot()
+    async with daemon(tmp_path, {"bot": bot}, platform):
+        first = await platform.answer(await platform.say("a red circle", GENERAL, to_us=True))
+        for button, what in (("Re-roll", "reroll"), ("Vary", "vary"), ("Upscale", "upscale")):
+            await platform.press(first.id, button, GENERAL)
+            other = await platform.saying(f"{what} of a red circle", GENERAL)
+            assert contents(other) == [picture(len(bot.turns))]
+            assert other.buttons == PICTURE_BUTTONS
+    wishes = [turn.wish.what for turn in bot.turns if turn.wish]
+    assert wishes == ["reroll", "vary", "upscale"]
+
+
+async def test_a_prompt_is_edited_in_a_form_or_by_a_command(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async def prompt_of(address: Address, platform_id: str) -> str:
+        return "a red circle --seed 4"
+
+    bot = PaintingBot()
+    async with daemon(tmp_path, {"bot": bot}, platform, told={"prompt_of": prompt_of}):
+        first = await platform.answer(await platform.say("a red circle"))
+        if platform.forms:
+            before = await platform.fill_in(first.id, "Edit prompt", "a blue circle")
+            assert before == "a red circle --seed 4"
+        else:
+            await platform.press(first.id, "Edit prompt", DM)
+            await platform.saying("/edit")
+            await platform.say("/edit a blue circle", reply_to=first.id)
+        other = await platform.saying("a blue circle")
+    assert contents(other) == [picture(2)]
+    wish = bot.turns[-1].wish
+    assert wish is not None
+    assert (wish.what, wish.text) == ("edit", "a blue circle")
+
+
+async def test_the_settings_of_a_picture_are_told_to_whoever_asks(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async with daemon(tmp_path, {"bot": PaintingBot()}, platform):
+        first = await platform.answer(await platform.say("a red circle", GENERAL, to_us=True))
+        await platform.press(first.id, "Settings", GENERAL)
+        if platform.whispers:
+            await platform.until(
+                lambda: any("the settings of 1" in one for one in platform.whispered(GENERAL))
+            )
+        else:
+            await platform.saying("the settings of 1", GENERAL)
+
+
+async def test_a_picture_is_taken_away_by_whoever_asked_for_it(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async with daemon(tmp_path, {"bot": PaintingBot()}, platform):
+        first = await platform.answer(await platform.say("a red circle"))
+        await platform.press(first.id, "Delete")
+        await platform.until(lambda: first.id not in [one.id for one in platform.shown(DM)])
+        await platform.answer(await platform.say("a blue circle"))
+        assert [contents(one) for one in platform.shown(DM) if platform.is_ours(one)] == [
+            [picture(2)]
+        ]
+
+
+async def test_what_is_said_to_a_picture_is_said_about_it(
+    platform: Platform, tmp_path: Path
+) -> None:
+    bot = PaintingBot()
+    async with daemon(tmp_path, {"bot": bot}, platform):
+        first = await platform.answer(await platform.say("a red circle", GENERAL, to_us=True))
+        await platform.say("more of it", GENERAL, to_us=True, reply_to=first.id)
+        await platform.saying("more of it", GENERAL)
+        sketch = (("sketch.png", picture(9)),)
+        await platform.say("like this", GENERAL, to_us=True, files=sketch)
+        await platform.saying("like this", GENERAL)
+    said, drawn = bot.turns[1], bot.turns[2]
+    if platform.gives_references:
+        assert said.about is not None
+        assert [file.name for file in said.about.files] == ["1.png"]
+    assert [file.size for file in drawn.history[-1].files] == [len(picture(9))]
 
 
 # --- controls -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from house import Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter
 
 from botdaemon.dispatcher import mouth
-from botdaemon.dispatcher.line import Line
+from botdaemon.dispatcher.line import GATHER, Line
 from botdaemon.errors import EngineDied, EngineFailed, Refused
 from botdaemon.types import Address, Draft, Identity, Kind, Message, Posted, Room
 
@@ -149,10 +149,10 @@ def test_a_slot_that_is_freed_while_its_heir_gives_up_goes_to_the_next() -> None
         line, came = Line(1), []
 
         async def wait(name: str) -> None:
-            async with line.slot(lambda place: None):
+            async with line.slot(0, 1, lambda place: None):
                 came.append(name)
 
-        async with asyncio.TaskGroup() as tasks, line.slot(lambda place: None):
+        async with asyncio.TaskGroup() as tasks, line.slot(0, 1, lambda place: None):
             heir = tasks.create_task(wait("heir"))
             tasks.create_task(wait("next"))
             await asyncio.sleep(0)
@@ -169,11 +169,11 @@ def test_a_slot_that_was_given_to_somebody_who_left_goes_to_the_next() -> None:
         line, came = Line(1), []
 
         async def wait(name: str) -> None:
-            async with line.slot(lambda place: None):
+            async with line.slot(0, 1, lambda place: None):
                 came.append(name)
 
         async with asyncio.TaskGroup() as tasks:
-            async with line.slot(lambda place: None):
+            async with line.slot(0, 1, lambda place: None):
                 heir = tasks.create_task(wait("heir"))
                 tasks.create_task(wait("next"))
                 await asyncio.sleep(0)
@@ -183,6 +183,36 @@ def test_a_slot_that_was_given_to_somebody_who_left_goes_to_the_next() -> None:
         return came
 
     assert asyncio.run(run()) == ["next", "last"]
+
+
+async def test_a_line_serves_people_in_rotation_and_tells_everybody_the_true_place() -> None:
+    line, came = Line(1), []
+    told: dict[int, list[int]] = {}
+
+    async def come(turn: int, who: int) -> None:
+        async with line.slot(turn, who, told.setdefault(turn, []).append):
+            came.append(turn)
+            await asyncio.sleep(2 * GATHER)  # places are told while it is served
+
+    ada, bob, eve = 1, 2, 3
+    async with asyncio.TaskGroup() as tasks:
+        for turn, who in [(1, ada), (2, ada), (3, ada), (4, bob), (5, bob), (6, eve)]:
+            tasks.create_task(come(turn, who))
+            await asyncio.sleep(0)
+        assert line.waiting() == [4, 6, 2, 5, 3]
+
+    assert came == [1, 4, 6, 2, 5, 3]
+    assert told[3] == [5, 4, 3, 2, 1]
+    assert told[6] == [2, 1]
+
+
+def test_a_wait_is_estimated_from_what_turns_took_and_how_many_go_side_by_side() -> None:
+    line = Line(4)
+    assert line.seconds(3) == 0
+    line.took(10.0)
+    assert line.seconds(2) == 5.0
+    line.took(20.0)
+    assert line.seconds(4) == pytest.approx(12.0)
 
 
 async def test_one_person_may_wait_for_so_many_answers_and_is_told_once(tmp_path: Path) -> None:
@@ -272,7 +302,7 @@ async def test_a_model_process_that_dies_three_times_under_a_turn_leaves_it_with
     bot = FailingBot(*(EngineDied("killed") for _ in range(3)))
     async with talking(tmp_path, bot) as (platform, _):
         told = await answered(platform, await recorded(platform, "hello"))
-        assert "stopped my model several times" in told
+        assert "my model failed at this message several times" in told
     assert outcomes(tmp_path) == [("dead", "killed")]
 
 

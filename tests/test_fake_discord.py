@@ -490,6 +490,72 @@ async def test_a_pressed_button_can_change_its_message(fake: FakeDiscord, client
     assert (shown.text, shown.buttons) == ("another answer", [])
 
 
+class Form(discord.ui.Modal, title="Again"):
+    words: discord.ui.Label[Any] = discord.ui.Label(
+        text="Words",
+        component=discord.ui.TextInput(custom_id="words", default="the same", max_length=20),
+    )
+
+    def __init__(self) -> None:
+        super().__init__(custom_id="form")
+        self.sent = asyncio.Event()
+
+    async def on_submit(self, interaction: Any) -> None:
+        assert isinstance(self.words.component, discord.ui.TextInput)
+        await interaction.response.edit_message(content=self.words.component.value)
+        self.sent.set()
+
+
+async def test_a_button_can_open_a_form(fake: FakeDiscord, client: Client) -> None:
+    view = discord.ui.View(timeout=None)
+    view.add_item(discord.ui.Button(label="Again", custom_id="again:1"))
+    sent = await client.channel().send("an answer", view=view)
+    press = await fake.press(str(sent.id), "Again")
+    form, interaction = Form(), await client.hear()
+    await interaction.response.send_modal(form)
+    assert fake.form(press) == {"words": "the same"}
+    again = await fake.submit(press, words="other ones")
+    submitted = await client.hear()
+    async with asyncio.timeout(20):
+        await form.sent.wait()
+    assert (submitted.id, submitted.message.id) == (int(again), sent.id)
+    assert fake.shown()[0].versions == ["an answer", "other ones"]
+    with pytest.raises(AssertionError, match="cannot be sent"):
+        await fake.submit(press, words="x" * 21)
+
+
+async def test_a_form_that_discord_refuses_is_refused(fake: FakeDiscord, client: Client) -> None:
+    view = discord.ui.View(timeout=None)
+    view.add_item(discord.ui.Button(label="Again", custom_id="again:1"))
+    sent = await client.channel().send("an answer", view=view)
+    await fake.press(str(sent.id), "Again")
+    interaction = await client.hear()
+    for form in (
+        discord.ui.Modal(title="x" * 46, custom_id="form"),
+        discord.ui.Modal(title="empty", custom_id="form"),
+    ):
+        with pytest.raises(discord.HTTPException) as caught:
+            await interaction.response.send_modal(form)
+        assert caught.value.code == 50035
+
+
+async def test_an_edit_replaces_the_files_it_does_not_keep(
+    fake: FakeDiscord, client: Client
+) -> None:
+    sent = await client.channel().send("…", file=discord.File(io.BytesIO(b"one"), "1.txt"))
+    sent = await sent.edit(content="same file")
+    assert fake.shown()[0].files == [("1.txt", b"one")]
+    covered = discord.File(io.BytesIO(b"two"), "2.txt", spoiler=True)
+    sent = await sent.edit(attachments=[covered])
+    assert sent.attachments[0].is_spoiler()
+    assert fake.shown()[0].files == [("SPOILER_2.txt", b"two")]
+    await fake.permit("ATTACH_FILES", False)
+    with pytest.raises(discord.Forbidden):
+        await sent.edit(attachments=[discord.File(io.BytesIO(b"three"), "3.txt")])
+    await sent.edit(attachments=[])
+    assert fake.shown()[0].files == []
+
+
 async def test_a_webhook_writes_under_any_name(fake: FakeDiscord, client: Client) -> None:
     channel = client.channel()
     hook = await channel.create_webhook(name="bridge")

@@ -14,6 +14,14 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.models.blocks import (
+    ActionsBlock,
+    ButtonElement,
+    ImageBlock,
+    InputBlock,
+    PlainTextInputElement,
+)
+from slack_sdk.models.views import View
 from slack_sdk.web.async_client import AsyncWebClient
 
 if TYPE_CHECKING:
@@ -544,3 +552,109 @@ async def test_a_platform_that_is_down_and_back_remembers_everything(fake: FakeS
         fake.refuse_connections = False
         await fake.until(lambda: ear.heard, timeout=60)
         assert [shown.text for shown in fake.shown("general")] == ["hello"]
+
+
+# --- pictures and windows -------------------------------------------------------------------------
+
+
+async def uploaded(fake: FakeSlack, web: AsyncWebClient, name: str) -> str:
+    """A file of the app's in no channel."""
+    place = await web.files_getUploadURLExternal(filename=name, length=4)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(place["upload_url"], data=b"data") as response,
+    ):
+        assert response.status == 200
+    await web.files_completeUploadExternal(files=[{"id": place["file_id"]}])
+    return str(place["file_id"])
+
+
+def picture(file: str) -> dict[str, Any]:
+    block = ImageBlock(alt_text="a cat", slack_file={"id": file}).to_dict()
+    return dict(block)
+
+
+async def test_a_message_shows_a_picture_once_slack_has_looked_at_it(
+    fake: FakeSlack, web: AsyncWebClient
+) -> None:
+    general = fake.team.general.id
+    file = await uploaded(fake, web, "cat.png")
+    assert fake.shown("general") == []  # in no channel yet
+    words: dict[str, Any] = {"channel": general, "text": "a cat"}
+    refused = await error(web.chat_postMessage(**words, blocks=[picture(file)]))
+    assert refused["error"] == "invalid_blocks"
+    assert "slack_file" in refused["errors"][0]
+    await web.chat_postMessage(**words, blocks=[picture(file)])
+    (shown,) = fake.shown("general")
+    assert shown.files == [("cat.png", b"data")]
+    for other in (await uploaded(fake, web, "cat.webp"), "F404"):
+        refused = await error(web.chat_postMessage(**words, blocks=[picture(other)]))
+        assert refused["error"] == "invalid_blocks"
+
+    await web.files_delete(file=file)
+    assert fake.shown("general")[0].files == []
+    assert (await error(web.files_delete(file=file)))["error"] == "file_not_found"
+    theirs = fake.team.posts[await fake.say("look", files=[("a.png", b"theirs")])].raw["files"][0]
+    assert (await error(web.files_delete(file=theirs["id"])))["error"] == "cant_delete_file"
+
+
+def form(**more: Any) -> dict[str, Any]:
+    element = PlainTextInputElement(action_id="words", initial_value="a red cat")
+    block = InputBlock(block_id="prompt", label="Prompt", element=element)
+    view = View(type="modal", title="Edit", submit="Draw", callback_id="edit", blocks=[block])
+    return {**view.to_dict(), **more}
+
+
+async def test_a_press_opens_one_window_soon_or_none(fake: FakeSlack) -> None:
+    ear = Ear(fake)
+    bodies: list[dict[str, Any]] = []
+
+    async def keep(ack: Any, body: dict[str, Any]) -> None:
+        await ack()
+        bodies.append(body)
+        fake.changed()
+
+    ear.app.action("edit")(keep)
+    ear.app.view("edit")(keep)
+    web = ear.app.client
+    async with ear.listening():
+        button = ButtonElement(text="Edit", action_id="edit")
+        blocks = [ActionsBlock(elements=[button]).to_dict()]
+        posted = await web.chat_postMessage(channel="general", text="a cat", blocks=blocks)
+        assert await fake.press(posted["ts"], "Edit", who="ann")
+        trigger = bodies[0]["trigger_id"]
+        opened = await web.views_open(trigger_id=trigger, view=form(private_metadata="here"))
+        window = fake.window("ann")
+        assert window is not None
+        assert window.value == "a red cat"
+        refused = await error(web.views_open(trigger_id=trigger, view=form()))
+        assert refused["error"] == "exchanged_trigger_id"
+
+        assert await fake.submit("a blue cat", who="ann")
+        view = bodies[1]["view"]
+        assert (view["id"], view["private_metadata"]) == (opened["view"]["id"], "here")
+        assert view["state"]["values"]["prompt"]["words"]["value"] == "a blue cat"
+        assert fake.window("ann") is None
+
+        fake.windows.trigger_seconds = 0.0
+        await fake.press(posted["ts"], "Edit", who="ann")
+        late = bodies[2]["trigger_id"]
+        assert (await error(web.views_open(trigger_id=late, view=form())))["error"] == (
+            "expired_trigger_id"
+        )
+        assert (await error(web.views_open(trigger_id="t", view=form())))["error"] == (
+            "invalid_trigger_id"
+        )
+        wrongs: list[dict[str, Any]] = [
+            {"title": {"type": "plain_text", "text": "x" * 25}},
+            {"submit": {"type": "mrkdwn", "text": "Draw"}},
+            {"private_metadata": "x" * 3001},
+            {"blocks": []},
+            {"blocks": [picture("F404")]},
+        ]
+        for wrong in wrongs:
+            refused = await error(web.views_open(trigger_id="t", view=form(**wrong)))
+            assert refused["error"] == "invalid_arguments", wrong
+        without = {name: value for name, value in form().items() if name != "submit"}
+        refused = await error(web.views_open(trigger_id="t", view=without))
+        assert "submit" in refused["response_metadata"]["messages"][0]

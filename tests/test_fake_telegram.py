@@ -20,6 +20,8 @@ from telegram import (
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     InputFile,
+    InputMediaDocument,
+    InputMediaPhoto,
     LinkPreviewOptions,
     Message,
     ReplyParameters,
@@ -417,6 +419,56 @@ async def test_files_come_and_go(platform: FakeTelegram, bot: Bot) -> None:
         await bot.get_file(film["file_id"])
     with pytest.raises(NetworkError, match="Request Entity Too Large"):
         await bot.send_document(chat, bytes((50 << 20) + 1), write_timeout=60, read_timeout=60)
+
+
+async def test_a_text_becomes_a_picture_and_no_text_again(platform: FakeTelegram, bot: Bot) -> None:
+    await platform.say("hello", channel="@ann")
+    chat = platform.chat("@ann").id
+    sent = await bot.send_message(chat, "\u2026")
+    keyboard = InlineKeyboardMarkup([[InlineKeyboardButton("Again", callback_data="again")]])
+    drawn = InputMediaPhoto(picture(), "<b>red</b>", "HTML", has_spoiler=True, filename="a.png")
+    edited = await sent.edit_media(drawn, reply_markup=keyboard)
+    assert isinstance(edited, Message)
+    assert (edited.caption, edited.has_media_spoiler, len(edited.photo)) == ("red", True, 2)
+    shown = platform.shown("@ann")[-1]
+    assert (shown.versions, shown.buttons) == (["\u2026", "red"], ["Again"])
+    assert shown.files == [("a.png", picture())]
+    with pytest.raises(BadRequest, match="There is no text in the message to edit"):
+        await sent.edit_text("words")
+    await sent.edit_caption("blue")
+    await sent.edit_media(InputMediaDocument(b"a,b", "table", filename="a.csv"))
+    await sent.edit_media(InputMediaDocument(b"a,b", "table", filename="a.csv"))  # another upload
+    shown = platform.shown("@ann")[-1]
+    assert (shown.versions[-1], shown.files) == ("table", [("a.csv", b"a,b")])
+    assert "photo" not in shown.raw
+    for content, refusal_ in ((b"no", "Image_process_failed"), (picture(6000, 1), "dimensions")):
+        with pytest.raises(BadRequest, match=refusal_):
+            await sent.edit_media(InputMediaPhoto(content))
+    with pytest.raises(BadRequest, match="caption is too long"):
+        await sent.edit_media(InputMediaPhoto(picture(), "x" * 1025))
+
+
+async def test_a_message_can_be_deleted_for_two_days(platform: FakeTelegram, bot: Bot) -> None:
+    await platform.say("hello", channel="@ann")
+    chat = platform.chat("@ann").id
+    old, new = await bot.send_message(chat, "old"), await bot.send_message(chat, "new")
+    platform.age(f"{chat}/{old.message_id}", 49 * 3600)
+    with pytest.raises(BadRequest, match="Message can't be deleted"):
+        await old.delete()
+    await new.delete()
+    with pytest.raises(BadRequest, match="Message to delete not found"):
+        await new.delete()
+
+
+async def test_a_group_may_forbid_pictures(platform: FakeTelegram, bot: Bot) -> None:
+    chat = platform.chat("general").id
+    platform.forbid("general", "photos")
+    sent = await bot.send_message(chat, "\u2026")
+    with pytest.raises(BadRequest, match="Not enough rights to send photos"):
+        await bot.send_photo(chat, picture())
+    with pytest.raises(BadRequest, match="Not enough rights to send photos"):
+        await sent.edit_media(InputMediaPhoto(picture()))
+    await bot.send_document(chat, b"text", filename="a.txt")
 
 
 async def test_reactions_and_commands_are_set(platform: FakeTelegram, bot: Bot) -> None:

@@ -107,8 +107,17 @@ async def discord() -> None:
         assert (answer.versions, answer.files) == (["first", "second"], [("answer.txt", b"a file")])
         assert (in_thread.text, in_thread.topic, answer.raw["pings"]) == ("in the thread", id, [])
 
-        await fake.press(answer.id, "Again")
+        press = await fake.press(answer.id, "Again")
         assert (await client.saw("button"))["id"] == "again"
+        await fake.until(lambda: fake.interaction(press).answer)
+        assert fake.form(press) == {"words": "the same"}
+        await fake.submit(press, words="other ones")
+        assert await client.saw("form") == {
+            "seen": "form",
+            "words": "other ones",
+            "about": "second",
+        }
+        assert fake.answers_to(id)[0].files == [("SPOILER_other.txt", b"another")]
         command = await fake.command("greet")
         assert (await client.saw("command"))["name"] == "greet"
         assert [shown.text for shown in fake.answers_to(command)] == ["hello"]
@@ -168,6 +177,16 @@ async def slack() -> None:
         await fake.edit(question, "hello!")
         assert (await client.saw("message_changed"))["text"] == "hello!"
 
+        await fake.say("draw", who="ann")
+        assert (await client.saw("drawn"))["tries"] == 2
+        picture = next(each for each in fake.shown("general") if each.buttons == ["Edit"])
+        assert picture.files == [("cat.png", b"a cat")]
+        assert await fake.press(picture.id, "Edit")
+        await client.saw("opened")
+        assert await fake.submit("a blue cat")
+        submitted = await client.saw("submitted")
+        assert (submitted["about"], submitted["text"]) == (picture.id, "a blue cat")
+
         await fake.drop()
         await fake.until(lambda: not fake.socket.live)
         await fake.until(lambda: fake.socket.live)
@@ -199,6 +218,11 @@ async def telegram() -> None:
         await client.saw("button answered")
         assert fake.toasts == [(press, "here is more")]
         assert fake.shown("@ann")[-1].versions == ["more?", "more!"]
+        assert "there is no text" in (await client.saw("refused"))["description"]
+        await client.saw("pictured")
+        dot = fake.shown("@ann")[-1]
+        assert (dot.text, dot.files[0][0]) == ("a dot", "dot.png")
+        assert dot.raw["has_media_spoiler"]
 
         await fake.say("where to?", channel="team", topic="travel")
         assert (await client.saw("forum_topic_created"))["name"] == "travel"

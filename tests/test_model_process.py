@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ from tiny_models import chat_model
 from botdaemon.errors import EngineDied, EngineFailed, ModelUnusable
 from botdaemon.types import ChatLine, Piece, Sampling, TextRequest
 from models import frames
-from models.process import ModelEngine, ModelProcess, ModelSpec
+from models.ledger import Footprint, Need
+from models.process import ModelProcess, ModelTextEngine, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -49,7 +50,7 @@ def ask(text: str = "hello", *, stop: tuple[str, ...] = (), **sampling: Any) -> 
 LONG = ask(max_tokens=230)
 
 
-async def answer(engine: ModelEngine, request: TextRequest) -> list[Piece]:
+async def answer(engine: ModelTextEngine, request: TextRequest) -> list[Piece]:
     async with aclosing(engine.generate(request)) as pieces:
         return [piece async for piece in pieces]
 
@@ -61,15 +62,15 @@ def text(pieces: list[Piece]) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def process() -> AsyncIterator[ModelProcess]:
     """One for all tests that leave it as they found it, since importing torch takes seconds."""
-    tiny = ModelSpec(path=str(chat_model()))
+    tiny = TextSpec(path=str(chat_model()))
     models = {"tiny": tiny, "preferred": replace(tiny, sampling=Sampling(max_tokens=6))}
     async with ModelProcess(name="cpu", models=models) as p:
         yield p
 
 
 @pytest.fixture
-def engine(process: ModelProcess) -> ModelEngine:
-    return process.engine("tiny")
+def engine(process: ModelProcess) -> ModelTextEngine:
+    return process.text("tiny")
 
 
 # --- answers ---------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ def engine(process: ModelProcess) -> ModelEngine:
 
 @shared
 async def test_a_model_process_streams_an_answer_and_says_how_it_is(
-    process: ModelProcess, engine: ModelEngine
+    process: ModelProcess, engine: ModelTextEngine
 ) -> None:
     pieces = await answer(engine, ask())
     assert len(pieces) > 5
@@ -87,7 +88,8 @@ async def test_a_model_process_streams_an_answer_and_says_how_it_is(
     assert engine.card.context == 256
 
     now = process.status()
-    assert (now.name, now.ready, now.loaded) == ("cpu", True, ("tiny", "preferred"))
+    assert (now.name, now.ready) == ("cpu", True)
+    assert now.models == {"tiny": "loaded", "preferred": "loaded"}
     assert now.memory > 2**20
     assert now.pid == process.pid > 0
     assert now.requests == 0
@@ -95,7 +97,7 @@ async def test_a_model_process_streams_an_answer_and_says_how_it_is(
 
 @shared
 async def test_requests_made_at_once_are_all_answered_and_not_mixed_up(
-    engine: ModelEngine,
+    engine: ModelTextEngine,
 ) -> None:
     questions = [ask(f"number {n}", max_tokens=10 + n) for n in range(6)]
     alone = [text(await answer(engine, question)) for question in questions]
@@ -106,9 +108,9 @@ async def test_requests_made_at_once_are_all_answered_and_not_mixed_up(
 
 @shared
 async def test_the_operators_sampling_comes_between_the_requests_and_the_models(
-    process: ModelProcess, engine: ModelEngine
+    process: ModelProcess, engine: ModelTextEngine
 ) -> None:
-    preferred = process.engine("preferred")
+    preferred = process.text("preferred")
     assert (engine.card.max_tokens, preferred.card.max_tokens) == (64, 6)
     unsaid = replace(ask(), sampling=Sampling())
     assert (await answer(engine, unsaid))[-1].tokens == 64
@@ -117,7 +119,7 @@ async def test_the_operators_sampling_comes_between_the_requests_and_the_models(
 
 
 @shared
-async def test_a_prompt_that_does_not_fit_fails_alone(engine: ModelEngine) -> None:
+async def test_a_prompt_that_does_not_fit_fails_alone(engine: ModelTextEngine) -> None:
     with pytest.raises(EngineFailed, match="takes 256, prompt and reply together"):
         await answer(engine, ask("hello there " * 300))
     assert (await answer(engine, ask()))[-1].finish == "length"
@@ -128,7 +130,7 @@ async def test_a_prompt_that_does_not_fit_fails_alone(engine: ModelEngine) -> No
 
 @shared
 async def test_closing_an_answer_frees_the_device_for_the_next(
-    process: ModelProcess, engine: ModelEngine
+    process: ModelProcess, engine: ModelTextEngine
 ) -> None:
     async with aclosing(engine.generate(LONG)) as pieces:
         await anext(pieces)
@@ -139,7 +141,7 @@ async def test_closing_an_answer_frees_the_device_for_the_next(
 
 @shared
 async def test_an_answer_may_be_closed_before_its_first_piece(
-    process: ModelProcess, engine: ModelEngine
+    process: ModelProcess, engine: ModelTextEngine
 ) -> None:
     await engine.generate(LONG).aclose()  # before it was even begun
 
@@ -161,17 +163,31 @@ def test_a_cancelled_answer_stops_at_the_next_token() -> None:
         wire.send({"do": "generate", "id": 3, "request": _packed(ask(max_tokens=3))})
         wire.send({"do": "cancel", "id": 2})
         wire.send({"do": "cancel", "id": 99})
-        first = _next(wire, "piece")
-        assert first["id"] == 1
+        (first, *_), *_ = _next(wire, "pieces")["pieces"]
+        assert first == 1
         wire.send({"do": "cancel", "id": 1})
-        seen = [frame for frame in _until(wire, "cancelled", 1) if frame["is"] == "piece"]
         # Those sent before the cancel was read, and the one under way.
-        cancelled = seen[-1]["tokens"] if seen else first["tokens"]
-        assert cancelled < 200
-        # The one cancelled in the queue is not begun, the one behind it is answered.
-        rest = list(_until(wire, "piece", 3, finish="length"))
-        assert not [frame for frame in rest if frame["id"] == 2 and frame["is"] == "piece"]
-        assert [f["tokens"] for f in rest if f["id"] == 2] == [0]
+        cancelled = _next(wire, "cancelled", id=1)
+        assert cancelled["tokens"] < 200
+        # The one that was cancelled while it waited is not begun, the one behind it is answered.
+        rest = [piece for frame in _until_answered(wire, 3) for piece in frame["pieces"]]
+        assert {id for id, *_ in rest} == {3}
+
+
+def test_answers_advance_together_and_leave_one_by_one() -> None:
+    with _host() as wire:
+        lengths = {1: 200, 2: 20, 3: 100}
+        for id, length in lengths.items():
+            request = _packed(ask(max_tokens=length))
+            wire.send({"do": "generate", "id": id, "request": request})
+        pieces = [p for frame in _until_answered(wire, 1) for p in frame["pieces"]]
+    tokens = {id: [n for other, _, n, *_ in pieces if other == id] for id in lengths}
+    ends = [id for id, *_, finish in pieces if finish]
+    assert ends == [2, 3, 1]
+    assert {id: n[-1] for id, n in tokens.items()} == lengths
+    # The last to come is under way long before the first has ended.
+    began = {id: next(at for at, p in enumerate(pieces) if p[0] == id) for id in lengths}
+    assert began[3] < next(at for at, p in enumerate(pieces) if p[0] == 1 and p[2] > 100)
 
 
 # --- deaths ----------------------------------------------------------------------------------
@@ -179,7 +195,7 @@ def test_a_cancelled_answer_stops_at_the_next_token() -> None:
 
 @shared
 async def test_a_killed_process_fails_what_it_was_doing_and_answers_the_next(
-    process: ModelProcess, engine: ModelEngine, caplog: pytest.LogCaptureFixture
+    process: ModelProcess, engine: ModelTextEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     usual = text(await answer(engine, ask()))
     first = process.pid
@@ -208,7 +224,7 @@ async def test_a_killed_process_fails_what_it_was_doing_and_answers_the_next(
 async def test_a_model_that_is_not_there_is_named_before_anything_is_started(
     tmp_path: Path,
 ) -> None:
-    process = ModelProcess(name="cpu", models={"a": ModelSpec(path="./a")}, base=tmp_path)
+    process = ModelProcess(name="cpu", models={"a": TextSpec(path="./a")}, base=tmp_path)
     with pytest.raises(ModelUnusable, match='model "a": there is no model directory'):
         await process.__aenter__()
     assert process.pid == 0
@@ -222,9 +238,9 @@ async def test_an_error_in_the_body_comes_out_as_it_is() -> None:
 
 async def test_a_model_spoilt_meanwhile_is_named_and_leaving_ends_all(tmp_path: Path) -> None:
     model = shutil.copytree(chat_model(), tmp_path / "model")
-    models = {"tiny": ModelSpec(path="model")}
+    models = {"tiny": TextSpec(path="model")}
     async with ModelProcess(name="cpu", models=models, base=tmp_path) as process:
-        engine = process.engine("tiny")
+        engine = process.text("tiny")
         pieces = engine.generate(LONG)
         await anext(pieces)
         # What was fine at the start is broken when the next process has to load it.
@@ -265,9 +281,9 @@ async def test_a_process_that_does_not_end_when_asked_is_killed(
 def test_the_process_dies_with_the_daemon(tmp_path: Path) -> None:
     program = f"""
 import asyncio
-from models.process import ModelProcess, ModelSpec
+from models.process import ModelProcess, TextSpec
 async def main():
-    models = {{"tiny": ModelSpec(path={str(chat_model())!r})}}
+    models = {{"tiny": TextSpec(path={str(chat_model())!r})}}
     async with ModelProcess(name="cpu", models=models) as process:
         print((await process.life()).child.pid, flush=True)
         await asyncio.Event().wait()
@@ -291,12 +307,12 @@ def test_a_process_that_cannot_start_fails_its_requests_instead_of_keeping_them(
 import asyncio, os
 from botdaemon.errors import EngineDied
 from botdaemon.types import TextRequest
-from models.process import ModelProcess, ModelSpec
+from models.process import ModelProcess, TextSpec
 async def main():
-    models = {{"tiny": ModelSpec(path={str(chat_model())!r})}}
+    models = {{"tiny": TextSpec(path={str(chat_model())!r})}}
     async with ModelProcess(name="cpu", models=models) as process:
         try:
-            async for _ in process.engine("tiny").generate(
+            async for _ in process.text("tiny").generate(
                 TextRequest(model="", speaker="", lines=())
             ):
                 pass
@@ -313,7 +329,7 @@ asyncio.run(main())
 
 @shared
 async def test_an_interrupt_from_the_terminal_leaves_the_process_to_the_daemon(
-    process: ModelProcess, engine: ModelEngine
+    process: ModelProcess, engine: ModelTextEngine
 ) -> None:
     pieces = engine.generate(LONG)
     await anext(pieces)
@@ -326,7 +342,7 @@ async def test_an_interrupt_from_the_terminal_leaves_the_process_to_the_daemon(
 
 @shared
 async def test_many_cancelled_answers_leave_nothing_behind(
-    process: ModelProcess, engine: ModelEngine
+    process: ModelProcess, engine: ModelTextEngine
 ) -> None:
     for n in range(30):
         async with aclosing(engine.generate(LONG)) as pieces:
@@ -381,7 +397,7 @@ def test_a_request_survives_the_crossing() -> None:
 def test_a_process_that_is_spoken_nonsense_to_ends() -> None:
     with _host() as wire:
         wire.send({"do": "dance"})
-        assert list(_until(wire, "nothing", 0)) == []
+        assert [f for f in iter(wire.read, None) if f["is"] not in ("models", "log")] == []
 
 
 # --- a process without a daemon --------------------------------------------------------------
@@ -403,8 +419,20 @@ def _host() -> Iterator[frames.Wire]:
         )
     wire = frames.Wire(ours)
     try:
-        model = {"directory": str(chat_model()), "device": "cpu", "dtype": "auto"}
-        wire.send({"do": "hello", "models": {"tiny": model}})
+        need = Need(name="tiny", footprint=Footprint(load=0, peak=0))
+        model = {
+            "kind": "text",
+            "directory": str(chat_model()),
+            "device": "cpu",
+            "dtype": "auto",
+            "quantize": "none",
+            "adapters": {},
+            "batch": 4,
+            "cache": 2**24,
+            "load": True,
+            "need": asdict(need),
+        }
+        wire.send({"do": "hello", "device": "cpu", "memory": 0, "models": {"tiny": model}})
         assert wire.read() == {"is": "ready"}
         yield wire
     finally:
@@ -412,14 +440,15 @@ def _host() -> Iterator[frames.Wire]:
         child.wait()
 
 
-def _until(wire: frames.Wire, kind: str, id: int, **more: Any) -> Iterator[frames.Frame]:
-    """The frames about requests, up to and with the one described."""
+def _until_answered(wire: frames.Wire, id: int) -> Iterator[frames.Frame]:
+    """The frames with pieces, up to the one with the last piece of this request."""
     while (frame := wire.read()) is not None:
-        if "id" in frame:
+        if frame["is"] == "pieces":
             yield frame
-            if frame["is"] == kind and frame["id"] == id and frame.items() >= more.items():
+            if any(other == id and finish for other, *_, finish in frame["pieces"]):
                 return
 
 
-def _next(wire: frames.Wire, kind: str) -> frames.Frame:
-    return next(frame for frame in iter(wire.read, None) if frame["is"] == kind)
+def _next(wire: frames.Wire, kind: str, **more: Any) -> frames.Frame:
+    frames_read = iter(wire.read, None)
+    return next(f for f in frames_read if f["is"] == kind and f.items() >= more.items())

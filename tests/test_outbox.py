@@ -6,10 +6,11 @@ import asyncio
 import itertools
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from house import Home, SayingBot, home
+from house import PICTURE_CONTROLS, DrawingBot, Home, SayingBot, home
 from platform_server import Platform, PlatformAdapter
 
 from botdaemon.errors import TryLater
@@ -473,3 +474,102 @@ async def test_a_command_is_nobody_elses_business(tmp_path: Path) -> None:
         await two.until(lambda: len(two.shown) == 1)
 
     assert [shown.text for shown in two.shown.values()] == ["ada: hello"]
+
+
+# --- pictures --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def picturing(directory: Path, painter: DrawingBot, **traits: Any) -> AsyncIterator[Platform]:
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port, **{"buttons": True, **traits})
+        async with home(directory, {"painter": painter}, [adapter]) as house:
+            yield platform
+            await house.outboxes.drained()
+
+
+async def test_a_live_draft_becomes_picture_words_and_buttons_in_one_message(
+    tmp_path: Path,
+) -> None:
+    painter = DrawingBot()
+    painter.gate.clear()
+    traits = {"edits_per_second": 100, "captions": 100, "previews": True}
+    async with picturing(tmp_path, painter, **traits) as platform:
+        asked = platform.say("a cat", direct=True)
+        await platform.until(lambda: bool(platform.shown))
+        [shown] = platform.shown.values()
+        assert (shown.text, shown.preview, shown.controls) == ("drawing 1", "a preview", ["stop"])
+        painter.gate.set()
+        await platform.until(lambda: shown.text == "a cat")
+
+    assert (shown.file, shown.reply_to, shown.preview) == ("1 a cat.png", asked, "")
+    assert shown.controls == [control.value for control in PICTURE_CONTROLS]
+    assert platform.ever_shown == [shown]
+
+
+async def test_a_preview_is_shown_only_where_the_platform_can(tmp_path: Path) -> None:
+    painter = DrawingBot()
+    painter.gate.clear()
+    async with picturing(tmp_path, painter, edits_per_second=100, captions=100) as platform:
+        platform.say("a cat", direct=True)
+        await platform.until(lambda: bool(platform.shown))
+        painter.gate.set()
+        await platform.until(lambda: platform.ever_shown[0].text == "a cat")
+
+    [shown] = platform.ever_shown
+    assert shown.versions[0] == "drawing 1"
+    assert set(shown.previews) == {""}
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {},  # no captions
+        {"captions": 4},  # too short ones
+        {"captions": 100, "file_limit": 3},  # the file itself does not fit
+    ],
+)
+async def test_where_they_do_not_fit_together_the_words_come_first_and_then_the_picture(
+    tmp_path: Path, traits: dict[str, Any]
+) -> None:
+    async with picturing(tmp_path, DrawingBot(), **traits) as platform:
+        asked = platform.say("a cat", direct=True)
+        await platform.until(lambda: len(platform.shown) == 2)
+        first, second = platform.ever_shown
+
+    assert (first.text, first.file, first.reply_to) == ("a cat", "", asked)
+    assert (bool(first.controls), bool(second.controls)) == (True, False)
+    too_large = "1 a cat.png has 0.0 MB, and this platform takes files of at most 0 MB"
+    assert second.text == (too_large if "file_limit" in traits else "[1 a cat.png]")
+
+
+async def test_a_covered_picture_is_covered_and_every_further_one_is_a_message(
+    tmp_path: Path,
+) -> None:
+    class Twice(DrawingBot):
+        """Draws two at once."""
+
+        async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+            async for draft in super().reply(turn):
+                yield replace(draft, files=(*draft.files, *draft.files))
+
+    painter = Twice()
+    painter.spoiler = True
+    async with picturing(tmp_path, painter, captions=100) as platform:
+        platform.say("a cat", direct=True)
+        await platform.until(lambda: len(platform.shown) == 2)
+        first, second = platform.ever_shown
+
+    assert (first.text, first.file, first.spoiler) == ("a cat", "1 a cat.png", True)
+    assert (second.text, second.file, second.spoiler) == ("[1 a cat.png]", "1 a cat.png", True)
+
+
+async def test_a_placeholder_that_can_never_become_its_letter_does_not_stay(
+    tmp_path: Path,
+) -> None:
+    async with posting(tmp_path, placeholders=True) as post:
+        post.platform.faults.extend([None, "refuse"])
+        await post.write("general", "unwelcome", "welcome")
+        await post.shown("general", "welcome")
+
+        assert post.platform.ever_shown[0].versions == ["\u2026"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import tiny_pipelines
 from tiny_models import chat_model
 
 from botdaemon.errors import ModelUnusable
@@ -104,6 +105,114 @@ def test_a_broken_model_directory_is_refused_with_one_clear_sentence(
     assert "\n" not in str(refused.value)
 
 
+def _in(part: str, spoil: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda d: spoil(d / part)
+
+
+def _half(d: Path) -> None:
+    weights = next(d.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def _pickled_part(d: Path) -> None:
+    next(d.glob("*.safetensors")).unlink()
+    (d / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps({}))
+
+
+def _one_file(d: Path) -> None:
+    shutil.rmtree(d)
+    d.mkdir()
+    (d / "sdxl.safetensors").write_bytes(b"")
+
+
+def _nothing(d: Path) -> None:
+    shutil.rmtree(d)
+    d.mkdir()
+
+
+def _text_model(d: Path) -> None:
+    shutil.rmtree(d)
+    shutil.copytree(chat_model(), d)
+
+
+BROKEN_PIPELINES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (_nothing, "is no image model: the directory is empty"),
+    "a text model": (_text_model, "but config.json: it is a text model, or one part only"),
+    "one file": (_one_file, "but sdxl.safetensors, a model in one file; take it as a pipeline"),
+    "bad index": (_write("model_index.json", b"{"), "model_index.json is not valid JSON"),
+    "odd index": (_write("model_index.json", b"{}"), "names no pipeline that can be used"),
+    "part missing": (_in("vae", shutil.rmtree), 'names "vae", but '),
+    "tokenizer empty": (_in("tokenizer", _empty), "/tokenizer is empty; copy or fetch the model"),
+    "no config": (_in("unet", _remove("config.json")), "/unet has no config.json; copy or fetch"),
+    "bad config": (_in("unet", _write("config.json", b"!")), "/unet/config.json is not valid JSON"),
+    "truncated": (_in("unet", _half), ".safetensors is incomplete: "),
+    "pickle": (_in("vae", _pickled_part), "DiffusionPipeline as P; P.from_pretrained"),
+    "pointer": (_in("text_encoder", _write("model.safetensors", LFS)), "is a git-lfs pointer"),
+    "pointer to words": (_in("tokenizer", _write("merges.txt", LFS)), "is a git-lfs pointer"),
+    "code": (_in("unet", _write("diffusers.py", b"")), "is code of its own (diffusers.py), which"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_PIPELINES)
+def test_a_broken_pipeline_directory_is_refused_with_one_clear_sentence(
+    case: str, tmp_path: Path
+) -> None:
+    spoil, sentence = BROKEN_PIPELINES[case]
+    model = shutil.copytree(tiny_pipelines.stable_diffusion(), tmp_path / "model")
+    assert preflight.resolve("model", base=tmp_path, kind="image") == model
+    spoil(model)
+
+    with pytest.raises(ModelUnusable) as refused:
+        preflight.resolve("model", base=tmp_path, kind="image")
+
+    assert sentence in str(refused.value)
+    assert str(model) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("family", tiny_pipelines.FAMILIES)
+def test_a_whole_pipeline_directory_of_any_family_passes(family: str) -> None:
+    directory = tiny_pipelines.FAMILIES[family]()
+    assert preflight.resolve(str(directory), base=directory, kind="image") == directory
+    assert preflight.variant(directory) is None
+
+
+def test_an_image_model_is_no_text_model() -> None:
+    directory = tiny_pipelines.stable_diffusion()
+    with pytest.raises(ModelUnusable, match=r"but model_index.json: it is an image model"):
+        preflight.resolve(str(directory), base=directory)
+
+
+def test_weights_in_another_form_are_found_and_named(tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_pipelines.stable_diffusion(), tmp_path / "model")
+    for weights in list(model.glob("*/*.safetensors")):
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    assert preflight.resolve("model", base=tmp_path, kind="image") == model
+    assert preflight.variant(model) == "fp16"
+
+
+def test_an_adapter_is_a_file_or_the_only_one_in_its_directory(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    home = tmp_path / "oil"
+    home.mkdir()
+    with pytest.raises(ModelUnusable, match=r"oil holds no file named \*.safetensors; name the"):
+        preflight.adapter(home)
+    save_file({}, home / "oil.safetensors")
+    (home / "oil.safetensors").chmod(0o644)
+    assert preflight.adapter(home) == preflight.adapter(home / "oil.safetensors")
+    (home / "ink.safetensors").write_bytes(LFS)
+    with pytest.raises(ModelUnusable, match=r"oil holds 2 files named \*.safetensors; name the"):
+        preflight.adapter(home)
+    with pytest.raises(ModelUnusable, match=r"ink.safetensors is a git-lfs pointer"):
+        preflight.adapter(home / "ink.safetensors")
+    (home / "old.pt").write_bytes(pickle.dumps({}))
+    with pytest.raises(ModelUnusable, match=r"old.pt is a pickle, which can run any code"):
+        preflight.adapter(home / "old.pt")
+    with pytest.raises(ModelUnusable, match=r"there is no adapter .*/chalk"):
+        preflight.adapter(home / "chalk")
+
+
 def test_a_missing_directory_is_named_with_what_lies_beside_it(tmp_path: Path) -> None:
     shutil.copytree(chat_model(), tmp_path / "starter")
     with pytest.raises(ModelUnusable, match=r"directory .*/startr \(did you mean \"starter\"\?"):
@@ -187,8 +296,8 @@ for revision in (None, "v2"):
     found, missing, missing_revision = said.splitlines()
     assert found == str(cached / "snapshots" / "abc123")
     assert 'the hub model "acme/huge" is not on this machine' in missing
-    assert missing.endswith("fetch it first with: hf download acme/huge")
-    assert missing_revision.endswith("hf download acme/huge --revision v2")
+    assert missing.endswith("fetch it first with: botdaemon models pull acme/huge")
+    assert missing_revision.endswith("botdaemon models pull acme/huge --revision v2")
 
 
 def test_checking_a_model_and_counting_its_tokens_never_imports_torch() -> None:

@@ -16,7 +16,7 @@ from platform_server import Platform, PlatformAdapter
 
 from botdaemon.bots.text import TextBot
 from botdaemon.types import Address, Identity, Kind, Message, Posted, Sampling
-from models.process import ModelProcess, ModelSpec
+from models.process import ModelProcess, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -115,7 +115,7 @@ async def test_a_bot_without_a_model_waits_for_nobody(tmp_path: Path) -> None:
     async with Platform().serving() as platform:
         adapter = PlatformAdapter("chat", platform.port)
         bots = {"ada": thinking, "joe": canned}
-        async with home(tmp_path, bots, [adapter], thinkers=["ada"], turns_at_once=1):
+        async with home(tmp_path, bots, [adapter], lines={"ada": "text"}, turns_at_once=1):
             slow = platform.say("@ada think", channel="one")
             await thinking.begun.wait()
             quick = platform.say("@joe hello", channel="two")
@@ -220,7 +220,7 @@ class Deadly:
 
     def __init__(self, process: ModelProcess, model: str, times: int) -> None:
         self._process = process
-        self._engine = process.engine(model)
+        self._engine = process.text(model)
         self.left = times
 
     @property
@@ -249,7 +249,7 @@ async def dying(
 ) -> AsyncIterator[tuple[Platform, Home, Deadly]]:
     async with AsyncExitStack() as stack:
         platform = await stack.enter_async_context(Platform().serving())
-        spec = ModelSpec(path=str(model), device="cpu", dtype="float32")
+        spec = TextSpec(path=str(model), device="cpu", dtype="float32")
         process = await stack.enter_async_context(ModelProcess(name="cpu", models={"tiny": spec}))
         engine = Deadly(process, "tiny", times)
         sampling = Sampling(temperature=0.0, max_tokens=100)
@@ -281,5 +281,5 @@ async def test_a_message_that_kills_its_model_three_times_is_left_with_an_apolog
 
         assert engine.left == 0
         [apology] = platform.answers_to(deadly)
-        assert "stopped my model several times" in apology.text
+        assert "my model failed at this message several times" in apology.text
         assert [shown.speaker for shown in platform.answers_to(harmless)] == ["bot"]

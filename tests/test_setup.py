@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *("docs/discord.md", "docs/promises.md", "docs/slack.md", "docs/telegram.md"),
+    *("docs/engines.md", "docs/models.md", "docs/pictures.md"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -383,7 +383,9 @@ async def test_an_answer_is_streamed_natively_and_ends_with_its_final_text(
         assert answer.buttons == ["Regenerate", "👍", "👎"]
 
 
-async def test_a_stream_only_grows(fake: FakeSlack, tmp_path: Path) -> None:
+async def test_a_stream_that_does_not_only_grow_goes_on_by_edits(
+    fake: FakeSlack, tmp_path: Path
+) -> None:
     async with ears(fake, tmp_path) as listening:
         id = await fake.say("@botdaemon hello")
         await listening.heard(Posted)
@@ -392,8 +394,14 @@ async def test_a_stream_only_grows(fake: FakeSlack, tmp_path: Path) -> None:
         for words in ("one <!channel> two", "another one", "one <!channel> two three"):
             await listening.adapter.edit(draft(letter.address, words, remote))
         (shown,) = fake.answers_to(id)
-        assert shown.versions == ["one <!channel>", "one <!channel> two"]
+        assert list(dict.fromkeys(shown.versions)) == [
+            "one <!channel>",
+            "one <!channel> two",
+            "another one",
+            "one <!channel> two three",
+        ]
         assert shown.raw["pings"] == []
+        assert shown.buttons == ["Stop"]
 
 
 def draft(address: Address, words: str, remote: str = "") -> Letter:
@@ -749,7 +757,7 @@ async def test_an_upload_whose_response_was_lost_is_there_once(
 ) -> None:
     async with ears(fake, tmp_path) as listening:
         root = await fake.say("draw a cat")
-        kept = await listening.store.keep(PICTURE, "cat.png", "image/png")
+        kept = await listening.store.keep(b"a,b", "cats.csv", "text/csv")
         letter = sent_file(Address("slack", fake.team.general.id, root), kept)
         fake.faults.next("/api/files.completeUploadExternal", Reset(applied=True))
         assert await listening.adapter.find(letter) is None

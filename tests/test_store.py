@@ -14,12 +14,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from botdaemon.errors import Refused, StoreError, StoreLocked, StoreUnusable
-from botdaemon.store import Store, archive, open_store
+from botdaemon.store import Store, Want, archive, open_store
 from botdaemon.store.database import holder, open_database
 from botdaemon.store.writer import writing
 from botdaemon.types import (
@@ -39,6 +39,7 @@ from botdaemon.types import (
     Reacted,
     Room,
     Why,
+    Wish,
 )
 
 if TYPE_CHECKING:
@@ -407,6 +408,82 @@ async def test_a_retry_takes_the_last_answer_back_or_the_apology_in_its_place(
         assert texts == ["hello?", "hello!", "and now?"]
 
 
+async def test_a_wish_by_a_button_survives_a_restart_with_its_picture_and_its_place(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as store:
+        thread = await drawn(store)
+        event = Pressed(
+            key="b1", address=HERE, who=BOB, control=Control.VARY, at=3.0, platform_id="r1"
+        )
+        first = await store.record_wish(event, want("vary", of="r1"))
+        assert (await store.record_wish(event, want("vary", of="r1"))).duplicate
+        await store.set_defaults(HERE, "--steps 9")
+        await store.claim_turn(first.obligations[0].turn, 10)
+    async with open_store(tmp_path) as store:
+        [obligation] = await store.recover()
+        assert replace(first.obligations[0], created_at=0.0) == replace(obligation, created_at=0.0)
+        assert (obligation.reply_to, obligation.addresses) == ((HERE, "r1"), (HERE,))
+        turn = await store.claim_turn(obligation.turn, 10)
+
+        assert turn is not None
+        assert turn.about is not None
+        assert turn.wish == Wish(what="vary", text="--steps 4", message=turn.about.id)
+        assert (turn.about.text, turn.about.files[0].spoiler) == ("a cat", True)
+        assert (turn.thread, turn.fresh, turn.defaults) == (thread, 0, "--steps 9")
+        assert turn.asked_by is not None
+        assert turn.asked_by.name == "Bob"
+
+
+async def test_the_newest_picture_is_the_newest_that_is_left_of_those_who_draw(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as store:
+        thread = await drawn(store)
+        await drawn(store, "a dog", remote="r2")
+        newest = await store.picture(thread, HERE, "", ["bot"])
+        assert newest is not None
+        assert newest.text == "a dog"
+        assert await store.picture(thread, HERE, "", ["somebody else"]) is None
+        named = await store.picture(thread, HERE, "r1", ["bot"])
+        assert named is not None
+        assert named.text == "a cat"
+        await store.take_back(newest.id)
+        assert await store.message_at(HERE, "r2") is None
+        assert await store.picture(thread, HERE, "r2", ["bot"], exactly=True) is None
+        left = await store.picture(thread, HERE, "r2", ["bot"])
+        assert left == named
+
+
+def want(what: Literal["vary"], of: str) -> Want:
+    wish = Wish(what=what, text="--steps 4")
+    return Want(wish=wish, of=of, exactly=True, painters=["bot"], drawer=lambda bots: "bot")
+
+
+async def drawn(store: Store, prompt: str = "a cat", remote: str = "r1") -> int:
+    """A bot answers with a covered picture that arrives on the platform; returns the thread."""
+    recorded = await store.record_posted(posted(f"draw {prompt}"), the_bot, no_letters)
+    file = replace(await store.keep(prompt.encode(), "x.png", "image/png"), spoiler=True)
+    said = Message(
+        address=HERE,
+        text=prompt,
+        files=(file,),
+        bot="bot",
+        thread=recorded.thread,
+        turn=recorded.obligations[0].turn,
+        sent_at=2.0,
+    )
+    part = Part(text=prompt, plain=prompt, file=file)
+    await store.say(
+        said, [Letter(id=0, key="", address=HERE, speaker="bot", part=part)], close="answered"
+    )
+    claimed = await store.claim_letter(HERE)
+    assert isinstance(claimed, tuple)
+    assert claimed.letter.part == part
+    assert await store.claim_letter(HERE, (claimed.letter.id, remote)) is None
+    return recorded.thread
+
+
 # --- files -----------------------------------------------------------------------------------
 
 
@@ -622,6 +699,35 @@ async def test_a_migration_is_made_whole_or_not_at_all_and_after_a_backup(tmp_pa
     assert raw(tmp_path, "SELECT text FROM messages") == [("keep me",)]
     with closing(sqlite3.connect(tmp_path / f"botdaemon-schema-{before}.db")) as backup:
         assert backup.execute("SELECT text FROM messages").fetchall() == [("keep me",)]
+
+
+async def test_what_an_older_botdaemon_left_open_is_taken_up_by_this_one(tmp_path: Path) -> None:
+    older = migrations(tmp_path / "older")
+    for entry in older.glob("*.sql"):
+        if int(entry.name[:3]) > 2:
+            entry.unlink()
+    with closing(open_database(tmp_path / "botdaemon.db", older)) as db:
+        db.executescript(
+            """INSERT INTO threads (id, created_at) VALUES (1, 1);
+            INSERT INTO addresses (adapter, channel, topic, thread)
+                VALUES ('chat', 'general', '', 1);
+            INSERT INTO messages (seq, thread, kind, text, adapter, channel, topic, platform_id,
+                sent_at) VALUES (1, 1, 'said', 'hi', 'chat', 'general', '', 'p', 1);
+            INSERT INTO turns (thread, bot, why, created_at) VALUES (1, 'bot', 'name', 1);
+            INSERT INTO turn_messages (message, turn) VALUES (1, 1);
+            INSERT INTO letters (message, adapter, channel, topic, text, created_at)
+                VALUES (1, 'chat', 'general', '', 'hello', 1);"""
+        )
+    async with open_store(tmp_path) as store:
+        [obligation] = await store.recover()
+        turn = await store.claim_turn(obligation.turn, 10)
+        claimed = await store.claim_letter(HERE)
+
+    assert obligation.reply_to == (HERE, "p")
+    assert turn is not None
+    assert (turn.wish, turn.about, turn.history[0].text) == (None, None, "hi")
+    assert isinstance(claimed, tuple)
+    assert (claimed.letter.part.text, claimed.taken_back) == ("hello", False)
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from fake_faults import Shown
 
+    from botdaemon.ports import Bot
     from botdaemon.store import Store
 
 PNG = (
@@ -74,7 +75,7 @@ async def house(
     tmp_path: Path,
     fake: FakeTelegram,
     *bots: str,
-    bot: SayingBot | None = None,
+    bot: Bot | None = None,
     settings: dict[str, Any] | None = None,
     told: dict[str, Any] | None = None,
     **more: Any,

@@ -256,6 +256,15 @@ async def test_a_command_is_answered_by_the_daemon(pipes: Pipes) -> None:
     assert (pipes.out, adapter.exit_code) == ("All is well.\n", 0)
 
 
+async def test_what_is_taken_away_is_said_to_be_gone_and_ends_the_waiting(pipes: Pipes) -> None:
+    async def answer(house: House, text: str) -> None:
+        await house.adapter.remove(letter("", remote="1"))
+
+    adapter = pipes.adapter("/delete")
+    await House(answer).host(adapter)
+    assert (pipes.out, pipes.err, adapter.exit_code) == ("", "(deleted)\n", 0)
+
+
 async def test_silence_ends_with_a_status(pipes: Pipes) -> None:
     async def answer(house: House, text: str) -> None:
         async with house.adapter.typing(HERE, "joe"):

@@ -211,7 +211,11 @@ async def test_who_comes_late_sees_the_draft_as_it_stands(it: House) -> None:
         async with page(it) as ada:
             ready = await ada.open()
             assert ready["working"] == [
-                {"thread": thread, "bot": "sunny", "drafts": {"d": "good mor"}}
+                {
+                    "thread": thread,
+                    "bot": "sunny",
+                    "drafts": {"d": {"text": "good mor", "preview": ""}},
+                }
             ]
     assert await it.store.latest() == 0
 

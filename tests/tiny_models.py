@@ -1,4 +1,4 @@
-"""Builds tiny but real GPT-2 models on disk, once per test run. Their weights are random."""
+"""Builds tiny but real text models on disk, once per test run. Their weights are random."""
 
 from __future__ import annotations
 
@@ -42,17 +42,7 @@ def build(
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    # More threads than idle cores make each step of a model this small ten times slower.
-    torch.set_num_threads(1)
-    directory.mkdir(parents=True, exist_ok=True)
-    tokenizer = tiny_tokenizer(special)
-    tokenizer.save(str(directory / "tokenizer.json"))
-    settings: dict[str, Any] = {"eos_token": special[0], "bos_token": special[0]}
-    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
-    if template:
-        (directory / "chat_template.jinja").write_text(template)
-    if format is not None:
-        (directory / "format.json").write_text(json.dumps(format))
+    tokenizer = _write_beside(directory, special, template, format)
     torch.manual_seed(seed)
     config = GPT2Config(
         vocab_size=tokenizer.get_vocab_size(),
@@ -73,6 +63,26 @@ def build(
                 model.transformer.wte.weight[i] = 0
     model.save_pretrained(directory)
     return directory
+
+
+def _write_beside(
+    directory: Path, special: tuple[str, ...], template: str, format: dict[str, Any] | None
+) -> Tokenizer:
+    """Everything but the weights and config.json."""
+    import torch
+
+    # More threads than idle cores make each step of a model this small ten times slower.
+    torch.set_num_threads(1)
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer = tiny_tokenizer(special)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    settings: dict[str, Any] = {"eos_token": special[0], "bos_token": special[0]}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    if template:
+        (directory / "chat_template.jinja").write_text(template)
+    if format is not None:
+        (directory / "format.json").write_text(json.dumps(format))
+    return tokenizer
 
 
 def tiny_tokenizer(special: tuple[str, ...]) -> Tokenizer:
@@ -116,3 +126,80 @@ def reddit_model() -> Path:
     return build(
         _home() / "reddit", special=("<|endoftext|>",), template="", format={"kind": "reddit"}
     )
+
+
+#: what differs from family to family: the config's class, and options that make it small
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "gpt2": ("GPT2Config", {"n_embd": 32, "n_layer": 2, "n_head": 2}),
+    "opt": ("OPTConfig", {"ffn_dim": 64, "word_embed_proj_dim": 32}),
+    "opt-350m": (
+        "OPTConfig",
+        {"ffn_dim": 64, "word_embed_proj_dim": 16, "do_layer_norm_before": False},
+    ),
+    "falcon-7b": ("FalconConfig", {"multi_query": True, "parallel_attn": True}),
+    "falcon-40b": ("FalconConfig", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon-rw": (
+        "FalconConfig",
+        {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+    ),
+    "llama": ("LlamaConfig", {"intermediate_size": 64, "num_key_value_heads": 2}),
+    "qwen2": ("Qwen2Config", {"intermediate_size": 64, "num_key_value_heads": 2}),
+    "qwen3": ("Qwen3Config", {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}),
+    "mistral": (
+        "MistralConfig",
+        {"intermediate_size": 64, "num_key_value_heads": 2, "sliding_window": None},
+    ),
+    "mistral-sliding": (
+        "MistralConfig",
+        {"intermediate_size": 64, "num_key_value_heads": 2, "sliding_window": 24},
+    ),
+}
+
+
+@functools.cache
+def family_model(family: str, width: int = 32) -> Path:
+    """A model of one of `FAMILIES`. Shared by all tests: do not write into it."""
+    import torch
+    import transformers
+
+    directory = _home() / f"{family}-{width}"
+    special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    tokenizer = _write_beside(directory, special, CHATML, None)
+    torch.manual_seed(0)
+    name, options = FAMILIES[family]
+    config = getattr(transformers, name)(
+        **{"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 4, **options},
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=256,
+        pad_token_id=None,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model: Any = transformers.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # it has no types
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:  # as above: what is drawn for training says one token for ever
+                parameter.normal_(std=0.4)
+    model.save_pretrained(directory)
+    return directory
+
+
+@functools.cache
+def adapter(base: Path, seed: int) -> Path:
+    """A LoRA adapter of a model, strong enough to be heard. Shared by all tests."""
+    import peft
+    import torch
+    import transformers
+
+    directory = _home() / f"{base.name}-adapter-{seed}"
+    torch.manual_seed(seed)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    config = peft.LoraConfig(
+        r=4,
+        lora_alpha=16,
+        init_lora_weights=False,
+        fan_in_fan_out=base.name.startswith("gpt2"),  # its weights lie the other way round
+        task_type="CAUSAL_LM",
+    )
+    peft.get_peft_model(model, config).save_pretrained(directory)
+    return directory

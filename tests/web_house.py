@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import json
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -103,10 +105,17 @@ class House:
         )
         return await self.store.say(said, [])
 
-    async def draft(self, thread: int, text: str, bot: str = "sunny") -> None:
+    async def draft(
+        self, thread: int, text: str, bot: str = "sunny", *, preview: bytes = b""
+    ) -> None:
         await self.adapter.edit(
             Letter(
-                id=0, key="", address=self.at(thread), speaker=bot, part=Part(text=text), remote="d"
+                id=0,
+                key="",
+                address=self.at(thread),
+                speaker=bot,
+                part=Part(text=text, preview=preview),
+                remote="d",
             )
         )
 
@@ -133,6 +142,18 @@ class House:
 
     async def post(self, path: str, body: object, **options: Any) -> tuple[int, Any]:
         async with self.http.post(path, json=body, **options) as response:
+            return response.status, await response.json()
+
+    async def send(
+        self, message: object, *files: tuple[str, bytes], **options: Any
+    ) -> tuple[int, Any]:
+        """Post a message as a form, with files."""
+        form = aiohttp.FormData(quote_fields=False)  # as browsers do
+        form.add_field("message", io.BytesIO(json.dumps(message).encode()))
+        for name, content in files:
+            form.add_field("file", io.BytesIO(content), filename=name)
+        path = f"/api/rooms/{ROOM}/messages"
+        async with self.http.post(path, data=form, **options) as response:
             return response.status, await response.json()
 
     async def write(self, text: str, author: str = "Ada", **more: object) -> dict[str, int]:

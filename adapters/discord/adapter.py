@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from adapters.discord.answers import Answers
 from adapters.discord.client import Identifies
 from adapters.discord.connection import Broken, Connection
-from adapters.discord.interactions import Answers
 from botdaemon.errors import TryLater
 from botdaemon.ports import Traits
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Discord's 2000 characters, less room for the name of a bot
 TEXT_LIMIT = 1960
+#: the same beside a file, less room for words on why the file is missing
+CAPTION_LIMIT = 1800
 FILE_LIMIT = 10 * 2**20
 #: Discord allows five edits in five seconds, and 50 requests a second in all
 EDITS_PER_SECOND, LETTERS_PER_SECOND = 0.8, 40.0
@@ -62,6 +64,8 @@ class DiscordAdapter:
             edits_per_second=EDITS_PER_SECOND if table.live_drafts else 0.0,
             letters_per_second=LETTERS_PER_SECOND,
             file_limit=FILE_LIMIT,
+            captions=CAPTION_LIMIT,
+            previews=True,
             buttons=True,
             settles_after=SETTLES_AFTER,
         )
@@ -112,6 +116,10 @@ class DiscordAdapter:
     async def find(self, letter: Letter) -> str | None:
         """The message of an earlier attempt, if there is one. Raises like `Courier.send`."""
         return await self._connected().mail.find(letter)
+
+    async def remove(self, letter: Letter) -> None:
+        """Take the message away, if it is still there. Raises like `Courier.send`."""
+        await self._connected().mail.remove(letter)
 
     def _connected(self) -> Connection:
         if self._connection is None or not self._connection.usable:

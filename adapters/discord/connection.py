@@ -20,7 +20,7 @@ from adapters.discord.ear import Ear
 from adapters.discord.faces import Faces
 from adapters.discord.guide import PORTAL
 from adapters.discord.history import History
-from adapters.discord.interactions import Answers, Interactions
+from adapters.discord.interactions import Interactions
 from adapters.discord.mail import Mail
 from adapters.discord.reading import Reader
 from adapters.discord.threads import Threads
@@ -31,6 +31,7 @@ from botdaemon.errors import AdapterDown, AdapterRefused, StoreError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from adapters.discord.answers import Answers
     from botdaemon.config import DiscordConfig
     from botdaemon.ports import Deliver, Surroundings
     from botdaemon.types import Address
@@ -112,7 +113,13 @@ class Connection:
             directory=directory,
             reader=reader,
             interactions=Interactions(
-                bare, directory, reader, deliver, answers, [spec.name for spec in around.commands]
+                bare,
+                directory,
+                reader,
+                deliver,
+                answers,
+                [spec.name for spec in around.commands],
+                around.prompt_of,
             ),
             threads=self._threads,
             earlier=self._history.earlier,

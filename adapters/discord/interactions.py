@@ -1,5 +1,5 @@
-"""Slash commands and buttons: acknowledged at once, then handed to the house. Knows how Discord
-wants them answered, not what they do.
+"""Slash commands, buttons and forms: acknowledged at once, then handed to the house. Knows how
+Discord wants them answered, not what they do.
 
 Discord gives three seconds for the acknowledgement and does not repeat itself: these events are
 taken at most once.
@@ -7,20 +7,21 @@ taken at most once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
-from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from adapters.controls import LABELS, MARK, control_of, rows
+from adapters.discord.forms import filled, form, is_form
 from adapters.discord.reading import Unreadable, roles_in, snowflake_in
 from adapters.discord.wire import FAILURES, JSON, time_of
 from botdaemon.errors import StoreError
 from botdaemon.types import Command, Control, Pressed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
+    from adapters.discord.answers import Answers
     from adapters.discord.directory import Directory
     from adapters.discord.reading import Reader
     from adapters.discord.wire import Bare
@@ -29,83 +30,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COMMAND, BUTTON = 2, 3
+COMMAND, BUTTON, FORM = 2, 3, 5
 CHAT_COMMAND = 1
-MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE = 4, 5, 6
+MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, SHOW_FORM = 4, 5, 6, 9
 EPHEMERAL = 1 << 6
 
-#: seconds for which an interaction can be answered; Discord allows 15 minutes
-ANSWERABLE = 14 * 60.0
-#: interactions that are remembered while they wait for an answer
-REMEMBERED = 1000
-
-_LABELS = {
-    Control.STOP: "Stop",
-    Control.RETRY: "Regenerate",
-    Control.GOOD: "\N{THUMBS UP SIGN}",
-    Control.BAD: "\N{THUMBS DOWN SIGN}",
-}
-_MARK = "botdaemon:"
+#: seconds in which a prompt has to be found for the form to open with it
+PREFILLED = 1.5
 
 
 def buttons(controls: Sequence[Control]) -> list[JSON]:
-    """A message's components: one row of buttons, or none. They carry the control alone, so they
+    """A message's components: rows of buttons, or none. They carry the control alone, so they
     work for as long as the message stands."""
-    if not controls:
-        return []
-    row = [
-        {"type": 2, "style": 2, "label": _LABELS[control], "custom_id": f"{_MARK}{control}"}
-        for control in controls
+    return [
+        {
+            "type": 1,
+            "components": [
+                {
+                    "type": 2,
+                    "style": 4 if control is Control.DELETE else 2,
+                    "label": LABELS[control],
+                    "custom_id": f"{MARK}{control}",
+                }
+                for control in row
+            ],
+        }
+        for row in rows(controls)
     ]
-    return [{"type": 1, "components": row}]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A command whose answer Discord announces as "thinking ..."."""
-
-    token: str
-    until: float
-    #: whether the first answer has been given
-    begun: bool = False
-
-
-class Answers:
-    """Commands that wait for the daemon's words, by the place and the account they came from."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[Address, str], deque[Waiting]] = {}
-
-    def expect(self, address: Address, account: str, token: str) -> None:
-        """There will be words for this account."""
-        if len(self._waiting) >= REMEMBERED:
-            now = time.monotonic()
-            self._waiting = {k: w for k, w in self._waiting.items() if w[-1].until > now}
-        queue = self._waiting.setdefault((address, account), deque(maxlen=10))
-        queue.append(Waiting(token, time.monotonic() + ANSWERABLE))
-
-    def first(self, address: Address, account: str, *, more: bool) -> Waiting | None:
-        """The command that is answered now; `more`: by another part of the same answer."""
-        queue = self._waiting.get((address, account), ())
-        for waiting in queue:
-            if waiting.begun is more and waiting.until > time.monotonic():
-                return waiting
-        return None
-
-    def begun(self, address: Address, account: str, waiting: Waiting) -> None:
-        """Its first part has arrived: earlier commands of the same account are done with."""
-        waiting.begun = True
-        queue = self._waiting.get((address, account), deque())
-        while queue and queue[0] is not waiting:
-            queue.popleft()
-
-    def drop(self, address: Address, account: str, token: str) -> None:
-        """There will be none."""
-        queue = self._waiting.get((address, account), deque())
-        for waiting in [w for w in queue if w.token == token]:
-            queue.remove(waiting)
-        if not queue:
-            self._waiting.pop((address, account), None)
 
 
 class Interactions:
@@ -119,6 +70,7 @@ class Interactions:
         deliver: Deliver,
         answers: Answers,
         commands: Collection[str],
+        prompt_of: Callable[[Address, str], Awaitable[str]] | None,
     ) -> None:
         self._bare = bare
         self._directory = directory
@@ -126,6 +78,7 @@ class Interactions:
         self._deliver = deliver
         self._answers = answers
         self._commands = commands
+        self._prompt_of = prompt_of
 
     async def take(self, data: JSON) -> None:
         """Acknowledge an interaction, then deliver it."""
@@ -134,8 +87,10 @@ class Interactions:
             raise Unreadable("an interaction without its data or its token")
         if data["type"] == COMMAND and inner.get("type", CHAT_COMMAND) == CHAT_COMMAND:
             await self._command(data, inner)
-        elif data["type"] == BUTTON and str(inner.get("custom_id")).startswith(_MARK):
+        elif data["type"] == BUTTON and str(inner.get("custom_id")).startswith(MARK):
             await self._pressed(data, inner)
+        elif data["type"] == FORM and is_form(inner):
+            await self._submitted(data, inner)
 
     async def _command(self, data: JSON, inner: JSON) -> None:
         name, token = str(inner["name"]), data["token"]
@@ -163,17 +118,40 @@ class Interactions:
             await self._close(token, "")
 
     async def _pressed(self, data: JSON, inner: JSON) -> None:
-        await self._acknowledge(data, DEFERRED_UPDATE, None)
-        control = str(inner["custom_id"]).removeprefix(_MARK)
+        control = control_of(str(inner["custom_id"]))
         message = data.get("message") or {}
-        if control not in list(Control) or not self._reader.is_own(message):
-            return
+        if control is None or not self._reader.is_own(message):
+            await self._acknowledge(data, DEFERRED_UPDATE, None)
+        elif control is Control.EDIT:
+            await self._open_form(data, snowflake_in(message, "id"))
+        else:
+            await self._act(data, control, snowflake_in(message, "id"))
+
+    async def _open_form(self, data: JSON, message: str) -> None:
+        """Ask for another prompt. Nothing has happened until that is submitted."""
+        prompt = ""
+        try:
+            async with asyncio.timeout(PREFILLED):
+                if self._prompt_of is not None:
+                    address = (await self._fields(data))["address"]
+                    prompt = await self._prompt_of(address, message)
+        except Exception as error:  # an empty form is better than none
+            log.info("a form opens without its prompt: %s", error or type(error).__name__)
+        await self._acknowledge(data, SHOW_FORM, form(message, prompt))
+
+    async def _submitted(self, data: JSON, inner: JSON) -> None:
+        message, prompt = filled(inner)
+        await self._act(data, Control.EDIT, message, prompt)
+
+    async def _act(self, data: JSON, control: Control, message: str, text: str = "") -> None:
+        acknowledged = await self._acknowledge(data, DEFERRED_UPDATE, None)
         fields = await self._fields(data)
-        id = snowflake_in(message, "id")
-        await self._deliver(Pressed(**fields, control=Control(control), platform_id=id))
+        if acknowledged:
+            self._answers.pressed(fields["address"], fields["who"].account, data["token"])
+        await self._deliver(Pressed(**fields, control=control, platform_id=message, text=text))
 
     async def _fields(self, data: JSON) -> JSON:
-        """What commands and buttons have in common."""
+        """What commands, buttons and forms have in common."""
         id = snowflake_in(data, "id")
         server = snowflake_in(data, "guild_id") if data.get("guild_id") else ""
         channel = snowflake_in(data, "channel_id")

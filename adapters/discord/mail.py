@@ -1,5 +1,5 @@
-"""Letters to Discord: sent, edited, and found again when nobody knows whether they arrived. Knows
-no event.
+"""Letters to Discord: sent, edited, taken away, and found again when nobody knows whether they
+arrived. Knows no event.
 
 What a letter answers tells whether it stands there already. Every letter of the account carries a
 nonce made of its key, too, by which Discord recognises a repetition for a few minutes. Where there
@@ -10,14 +10,13 @@ for the first.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import discord
 
+from adapters.controls import MARK
 from adapters.discord.interactions import EPHEMERAL, buttons
 from adapters.discord.reading import prefix
 from adapters.discord.wire import (
@@ -29,14 +28,23 @@ from adapters.discord.wire import (
     snowflake,
     verdict,
 )
+from adapters.discord.wording import (
+    Wording,
+    as_sent,
+    growing,
+    in_thread,
+    nonce,
+    reference,
+    without_file,
+)
 from botdaemon.types import Control
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from adapters.discord.answers import Answers
     from adapters.discord.directory import Directory
     from adapters.discord.faces import Face, Faces
-    from adapters.discord.interactions import Answers
     from adapters.discord.threads import Threads
     from adapters.discord.wire import Bare, Wire
     from botdaemon.ports import Shelf
@@ -68,7 +76,7 @@ class Mail:
     ) -> None:
         self._wire = wire
         self._bare = bare
-        self._shelf = shelf
+        self._wording = Wording(shelf, faces)
         self._directory = directory
         self._faces = faces
         self._threads = threads
@@ -79,114 +87,153 @@ class Mail:
     async def send(self, letter: Letter) -> str:
         """Send it and return the message's id. Raises like `Courier.send`."""
         try:
-            await self._threads.opened(letter.address.topic)
-            if letter.only_for and (id := await self._whisper(letter)):
-                return id
             try:
-                return await self._post(letter)
+                return await self._send(letter)
             except discord.HTTPException as error:
-                if error.code == UNKNOWN_WEBHOOK:
-                    self._faces.forget(letter.address.channel)
-                elif error.code != UNKNOWN_CHANNEL or not await self._threads.made(letter.address):
-                    raise
-                return await self._post(letter)
+                return await self._send(without_file(letter, error))
         except FAILURES as error:
             raise verdict(error) from None
+
+    async def _send(self, letter: Letter) -> str:
+        await self._threads.opened(letter.address.topic)
+        if letter.only_for and (id := await self._whisper(letter)):
+            return id
+        try:
+            return await self._post(letter)
+        except discord.HTTPException as error:
+            if error.code == UNKNOWN_WEBHOOK:
+                self._faces.forget(letter.address.channel)
+            elif error.code != UNKNOWN_CHANNEL or not await self._threads.made(letter.address):
+                raise
+            return await self._post(letter)
 
     async def _post(self, letter: Letter) -> str:
         face = await self._faces.of(letter)
         where = self._threads.home(letter.address)
-        text, file = self._text(letter, face), await self._file(letter)
-        payload: JSON = {"allowed_mentions": _NOBODY, "flags": SUPPRESS_EMBEDS}
-        if file is None:
-            payload["content"] = text
+        text, file = self._wording.text(letter, face), await self._wording.attached(letter)
+        payload: JSON = {"content": text, "allowed_mentions": _NOBODY, "flags": SUPPRESS_EMBEDS}
         if letter.controls:
             payload["components"] = buttons(letter.controls)
         if face is not None:
-            params = _in_thread(letter, where) | {"wait": "true"}
+            params = in_thread(letter.address, where) | {"wait": "true"}
             payload |= face.fields | {"allowed_mentions": {"parse": []}}
             message = await self._bare("POST", face.path, json=payload, params=params, file=file)
             return str(message["id"])
-        payload |= {"nonce": _nonce(letter), "enforce_nonce": True}
-        if reference := self._reference(letter, where):
+        payload |= {"nonce": nonce(letter), "enforce_nonce": True}
+        if answered := reference(letter, where):
             payload["message_reference"] = {
-                "message_id": reference,
+                "message_id": answered,
                 "channel_id": where,
                 "fail_if_not_exists": False,
             }
         path = "/channels/{channel_id}/messages"
         message = await self._wire("POST", path, json=payload, file=file, channel_id=where)
-        if file is None and str(message.get("content", text)).strip() != text.strip():
+        if not as_sent(message, text, file is not None):
             # The nonce was known: an earlier attempt arrived, a live draft with what it had then.
             try:
                 await self._change(letter, None, where, str(message["id"]))
             except discord.NotFound:  # and was deleted, but Discord remembers its nonce
                 payload["nonce"] += "+"
-                message = await self._wire("POST", path, json=payload, channel_id=where)
+                message = await self._wire("POST", path, json=payload, file=file, channel_id=where)
         return str(message["id"])
 
     async def _whisper(self, letter: Letter) -> str:
-        """Answer the command that waits for it, so that its sender alone sees it; "" if none
-        does."""
+        """Answer the command or the button that waits for it, so that its sender alone sees it; ""
+        if none does."""
         place, account = letter.address, letter.only_for
         waiting = self._answers.first(place, account, more=letter.number > 0)
-        if waiting is None:
+        token = waiting.token if waiting else self._answers.last_pressed(place, account)
+        if not token:
             return ""
-        path = f"/webhooks/{self._directory.application}/{waiting.token}"
+        path = f"/webhooks/{self._directory.application}/{token}"
         payload: JSON = {"content": letter.part.text, "allowed_mentions": {"parse": []}}
-        file = await self._file(letter)
-        if file is not None:
-            del payload["content"]
+        file = await self._wording.attached(letter)
         try:
-            if letter.number:
-                payload["flags"] = EPHEMERAL | SUPPRESS_EMBEDS
-                message = await self._bare("POST", path, json=payload, file=file)
-            else:
+            if waiting and not letter.number:
                 path += "/messages/@original"
                 message = await self._bare("PATCH", path, json=payload, file=file)
+            else:
+                payload["flags"] = EPHEMERAL | SUPPRESS_EMBEDS
+                message = await self._bare("POST", path, json=payload, file=file)
         except discord.HTTPException as error:
             if error.status in (401, 404):  # too late for it: an ordinary message will do
-                self._answers.drop(place, account, waiting.token)
+                self._answers.drop(place, account, token)
                 return ""
             raise
-        self._answers.begun(place, account, waiting)
+        if waiting:
+            self._answers.begun(place, account, waiting)
         return str(message["id"])
 
-    # --- editing -------------------------------------------------------------------------------
+    # --- changing ------------------------------------------------------------------------------
 
     async def edit(self, letter: Letter) -> None:
         """Make the message say this. Raises like `Adapter.edit`."""
-        try:
-            face = await self._faces.of(letter)
-            where = self._threads.home(letter.address)
+
+        async def change(face: Face | None, where: str) -> None:
             try:
                 await self._change(letter, face, where, letter.remote)
             except discord.HTTPException as error:
-                # It was sent when the webhook, or the thread, could not be had.
-                if error.code in (UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK) and face is not None:
-                    await self._change(letter, None, where, letter.remote)
-                elif error.code == UNKNOWN_CHANNEL and where != letter.address.channel:
-                    await self._change(letter, None, letter.address.channel, letter.remote)
-                else:
-                    raise
+                await self._change(without_file(letter, error), face, where, letter.remote)
+
+        try:
+            await self._where_it_stands(letter, change)
         except FAILURES as error:
             raise verdict(error) from None
 
+    async def remove(self, letter: Letter) -> None:
+        """Take the message away; it may be gone already. Raises like `Courier.send`."""
+
+        async def take_away(face: Face | None, where: str) -> None:
+            if face is not None:
+                path = f"{face.path}/messages/{letter.remote}"
+                await self._bare("DELETE", path, params=in_thread(letter.address, where))
+                return
+            path = "/channels/{channel_id}/messages/{message_id}"
+            await self._wire("DELETE", path, channel_id=where, message_id=letter.remote)
+
+        try:
+            await self._where_it_stands(letter, take_away)
+        except FAILURES as error:
+            gone = isinstance(error, discord.HTTPException) and error.code in (
+                UNKNOWN_MESSAGE,
+                UNKNOWN_CHANNEL,
+            )
+            if not gone:
+                raise verdict(error) from None
+
+    async def _where_it_stands(
+        self, letter: Letter, do: Callable[[Face | None, str], Awaitable[None]]
+    ) -> None:
+        """Do something about the message of a letter, under the face and in the place it has."""
+        face = await self._faces.of(letter)
+        where = self._threads.home(letter.address)
+        try:
+            await do(face, where)
+        except discord.HTTPException as error:
+            # It was sent when the webhook, or the thread, could not be had.
+            if error.code in (UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK) and face is not None:
+                await do(None, where)
+            elif error.code == UNKNOWN_CHANNEL and where != letter.address.channel:
+                await do(None, letter.address.channel)
+            else:
+                raise
+
     async def _change(self, letter: Letter, face: Face | None, where: str, id: str) -> None:
-        if letter.part.file is not None:
-            return  # a file stays what it was
         payload: JSON = {
-            "content": self._text(letter, face),
+            "content": self._wording.text(letter, face),
             "components": buttons(letter.controls),
             "allowed_mentions": {"parse": []},
             "flags": SUPPRESS_EMBEDS,
         }
+        file = await self._wording.attached(letter)
+        if file is None and not growing(letter):
+            payload["attachments"] = []  # the preview of a draft has had its time
         if face is not None:
-            path = f"{face.path}/messages/{id}"
-            await self._bare("PATCH", path, json=payload, params=_in_thread(letter, where))
+            path, params = f"{face.path}/messages/{id}", in_thread(letter.address, where)
+            await self._bare("PATCH", path, json=payload, params=params, file=file)
             return
         path = "/channels/{channel_id}/messages/{message_id}"
-        await self._wire("PATCH", path, json=payload, channel_id=where, message_id=id)
+        await self._wire("PATCH", path, json=payload, file=file, channel_id=where, message_id=id)
 
     # --- finding -------------------------------------------------------------------------------
 
@@ -197,12 +244,12 @@ class Mail:
                 return None
             face = await self._faces.of(letter)
             where = self._threads.home(letter.address)
-            wanted = self._text(letter, face).strip()
-            reference = "" if face else self._reference(letter, where)
-            if not (face or reference) and time.time() - letter.created_at < NONCE:
+            wanted = self._wording.text(letter, face).strip()
+            answered = "" if face else reference(letter, where)
+            if not (face or answered) and time.time() - letter.created_at < NONCE:
                 return None
             async for message in self._since(where, letter):
-                if self._is_it(message, letter, face, wanted, reference):
+                if self._is_it(message, letter, face, wanted, answered):
                     return str(message["id"])
         except FAILURES as error:
             if isinstance(error, discord.HTTPException) and error.code == UNKNOWN_CHANNEL:
@@ -226,7 +273,7 @@ class Mail:
                 return
 
     def _is_it(
-        self, message: JSON, letter: Letter, face: Face | None, wanted: str, reference: str
+        self, message: JSON, letter: Letter, face: Face | None, wanted: str, answered: str
     ) -> bool:
         author = message.get("author") or {}
         if face is not None:
@@ -236,45 +283,14 @@ class Mail:
             ours = str(author.get("id")) == self._directory.account
             ours = ours and not message.get("webhook_id")
         answers = str((message.get("message_reference") or {}).get("message_id") or "")
-        if not ours or answers != reference:
+        if not ours or answers != answered:
             return False
-        if letter.part.file is not None:
-            sizes = [attachment.get("size") for attachment in message.get("attachments") or ()]
-            return sizes == [letter.part.file.size]
-        if str(message.get("content") or "").strip() == wanted:
+        file, content = letter.part.file, str(message.get("content") or "").strip()
+        sizes = [attachment.get("size") for attachment in message.get("attachments") or ()]
+        if content == wanted and (file is None or sizes == [file.size]):
             return True
         # A live draft says something else, and still has its button. That of another bot, in
         # answer to the same message, begins with its name.
         speaks = "" if face is not None or not self._faces.named(letter) else prefix(letter.speaker)
-        draft = f"botdaemon:{Control.STOP}" in json.dumps(message.get("components") or [])
-        return draft and str(message.get("content") or "").startswith(speaks)
-
-    # --- parts ---------------------------------------------------------------------------------
-
-    def _text(self, letter: Letter, face: Face | None) -> str:
-        if face is None and self._faces.named(letter):
-            return prefix(letter.speaker) + letter.part.text
-        return letter.part.text
-
-    async def _file(self, letter: Letter) -> tuple[str, bytes] | None:
-        file = letter.part.file
-        if file is None:
-            return None
-        path = self._shelf.file(file.sha256)
-        return file.name, await asyncio.to_thread(path.read_bytes)
-
-    def _reference(self, letter: Letter, where: str) -> str:
-        """The message to answer. A thread is the answer to the message it was made of, which
-        stands outside of it."""
-        return "" if letter.reply_to == where else letter.reply_to
-
-
-def _nonce(letter: Letter) -> str:
-    """The same on every attempt, and at most 25 characters. With the time, since keys begin anew
-    with an empty database, and Discord remembers them longer than that takes."""
-    name = f"{letter.key} {letter.created_at}".encode()
-    return hashlib.blake2b(name, digest_size=10).hexdigest()
-
-
-def _in_thread(letter: Letter, where: str) -> JSON:
-    return {"thread_id": where} if where != letter.address.channel else {}
+        draft = f"{MARK}{Control.STOP}" in json.dumps(message.get("components") or [])
+        return draft and not letter.number and content.startswith(speaks.strip())

@@ -35,11 +35,12 @@ BUSY = 0.5
 ONCE = 20.0
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK = 10003, 10008, 10015
+TOO_LARGE = 40005
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
 
 _MEANINGS = {
     UNKNOWN_CHANNEL: "the channel or thread is not there any more",
-    40005: "the file is too large for this server",
+    TOO_LARGE: "the file is too large for this server",
     MISSING_ACCESS: "the bot may not look into the channel (permission View Channel), or is not on"
     " that server any more",
     50007: "the person takes no direct messages from the bot",

@@ -15,6 +15,7 @@ from slack_sdk.errors import SlackApiError
 from adapters.inlet import Inlet
 from adapters.slack.downloads import Downloads
 from adapters.slack.events import Account, Reader
+from adapters.slack.forms import Forms
 from adapters.slack.history import History
 from adapters.slack.intake import Intake
 from adapters.slack.letters import FACES, Letters
@@ -22,8 +23,10 @@ from adapters.slack.pending import Latest, Pending
 from adapters.slack.people import People
 from adapters.slack.presence import Presence
 from adapters.slack.scopes import PLACE, SCOPES, VITAL, missing
+from adapters.slack.sent import Sent
 from adapters.slack.sockets import Sockets, sdk_log, until_one_ends
 from adapters.slack.streams import Streams
+from adapters.slack.uploads import Uploads
 from adapters.slack.web import PATIENCE, Web, code, refusal
 from botdaemon.errors import AdapterDown, AdapterRefused, TryLater
 from botdaemon.ports import Traits
@@ -52,7 +55,7 @@ class _Connection:
     """What there is for as long as the adapter is connected."""
 
     letters: Letters
-    streams: Streams
+    sent: Sent
     presence: Presence
     intake: Intake
 
@@ -76,6 +79,7 @@ class SlackAdapter:
             edits_per_second=0.8 if table.live_drafts else 0.0,
             channel_pause=1.0,
             file_limit=100_000_000,
+            captions=3900,
             buttons=True,
             settles_after=5.0,
         )
@@ -101,14 +105,17 @@ class SlackAdapter:
         last = Latest()
         history = History(name, web, reader, inlet, around.shelf, table.catch_up_hours, last)
         pending = Pending(table.base_url)
-        intake = Intake(name, web, reader, inlet, history, pending, deliver, last)
+        forms = Forms(web, reader, around)
+        intake = Intake(name, web, reader, inlet, history, pending, deliver, forms, last)
         streams = Streams(name, web, account.team, wanted=table.streaming)
+        uploads = Uploads(web, around.shelf)
+        sent = Sent(name, web, account, uploads, streams)
         has_faces = table.own_faces and (granted is None or FACES in granted)
         letters = Letters(
             name,
             web,
-            account,
-            around.shelf,
+            uploads,
+            sent,
             streams,
             pending,
             first=self._first,
@@ -130,7 +137,7 @@ class SlackAdapter:
             down=inlet.lose_track,
             broken=intake.put_away,
         )
-        self._connection = _Connection(letters, streams, Presence(name, web), intake)
+        self._connection = _Connection(letters, sent, Presence(name, web), intake)
         try:
             await until_one_ends(
                 sockets.live(),
@@ -201,7 +208,11 @@ class SlackAdapter:
 
     async def find(self, letter: Letter) -> str | None:
         """The message that carries the letter's key, or that is its unfinished stream."""
-        return await self._connected().letters.find(letter)
+        return await self._connected().sent.find(letter)
+
+    async def remove(self, letter: Letter) -> None:
+        """Delete a message and the files in it."""
+        await self._connected().sent.remove(letter)
 
     def _connected(self) -> _Connection:
         if self._connection is None:

@@ -1,4 +1,5 @@
-"""A text with buttons as Slack's blocks. Knows what Slack takes, not what the buttons do.
+"""A text with picture and buttons as Slack's blocks. Knows what Slack takes, not what the buttons
+do.
 
 Where there are blocks, Slack shows them instead of the text, so together they hold all of it.
 """
@@ -6,50 +7,77 @@ Where there are blocks, Slack shows them instead of the text, so together they h
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.types import Control
+from adapters.controls import LABELS, MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from botdaemon.types import Control
+
 #: longest text of a section
 SECTION = 3000
-PREFIX = "botdaemon:"
+#: longest description of a picture
+ALT = 1900
+#: the button that shows a covered picture
+SHOW = f"{MARK}show"
+COVERED = "_The picture is covered, since it may not be safe to look at._"
 
-_LABELS = {
-    Control.STOP: "Stop",
-    Control.RETRY: "Regenerate",
-    Control.GOOD: "👍",
-    Control.BAD: "👎",
-}
 _FENCE = "```"
 # No cut goes through one of these: a link or mention, an entity.
 _WHOLE = re.compile(r"<[^<>\n]{1,2900}>|&(?:amp|lt|gt);")
 
 
-def blocks(text: str, controls: Sequence[Control]) -> list[dict[str, Any]]:
-    """The text and its buttons; no blocks at all without buttons."""
-    if not controls:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture in a message: the id of Slack's file, and what is on it."""
+
+    file: str
+    alt: str
+    #: shown in a window of its own, to whoever presses a button
+    covered: bool = False
+
+
+def blocks(
+    text: str, controls: Sequence[Control], picture: Shown | None = None
+) -> list[dict[str, Any]]:
+    """The text, the picture and the buttons; no blocks at all for a text alone."""
+    if not controls and picture is None:
         return []
-    found: list[dict[str, Any]] = [
-        {
-            "type": "section",
-            # Verbatim: Slack is not to look for names and channels in it.
-            "text": {"type": "mrkdwn", "text": piece, "verbatim": True},
-            "expand": True,
-        }
-        for piece in sections(text)
-    ]
-    buttons = [
-        {
-            "type": "button",
-            "action_id": f"{PREFIX}{control.value}",
-            "text": {"type": "plain_text", "text": _LABELS[control], "emoji": True},
-        }
-        for control in controls
-    ]
-    return [*found, {"type": "actions", "elements": buttons}]
+    found: list[dict[str, Any]] = [_section(piece) for piece in sections(text)]
+    buttons = [_button(f"{MARK}{control.value}", LABELS[control]) for control in controls]
+    if picture is not None and picture.covered:
+        found.append(_section(COVERED))
+        # Slack has no covers, so the picture is not in the message at all: its id is.
+        value = {"value": f"{picture.file} {picture.alt}"}
+        buttons.insert(0, _button(SHOW, "Show picture") | value)
+    elif picture is not None:
+        found.append(image(picture.file, picture.alt))
+    return [*found, {"type": "actions", "elements": buttons}] if buttons else found
+
+
+def image(file: str, alt: str) -> dict[str, Any]:
+    """A picture by the id of its file."""
+    return {"type": "image", "slack_file": {"id": file}, "alt_text": alt[:ALT] or "a picture"}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {
+        "type": "section",
+        # Verbatim: Slack is not to look for names and channels in it.
+        "text": {"type": "mrkdwn", "text": text, "verbatim": True},
+        "expand": True,
+    }
+
+
+def _button(action: str, label: str) -> dict[str, Any]:
+    return {
+        "type": "button",
+        "action_id": action,
+        "text": {"type": "plain_text", "text": label, "emoji": True},
+    }
 
 
 def sections(text: str) -> Iterator[str]:

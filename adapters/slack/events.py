@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adapters import files
+from adapters.controls import control_of
 from adapters.slack import emoji, mrkdwn
-from adapters.slack.blocks import PREFIX
 from botdaemon.types import (
     Address,
     Command,
-    Control,
     Deleted,
     Edited,
     Identity,
@@ -249,8 +248,8 @@ class Reader:
         ts = text(message, "ts") or text(box, "message_ts")
         user = part(body, "user")
         for action in listed(body, "actions"):
-            kind = text(action, "action_id").removeprefix(PREFIX)
-            if kind not in list(Control) or kind == text(action, "action_id"):
+            control = control_of(text(action, "action_id"))
+            if control is None:
                 continue
             if not channel or not text(user, "id"):
                 raise Unreadable("a button pressed nowhere, or by nobody")
@@ -259,7 +258,7 @@ class Reader:
                 key=f"press:{text(body, 'trigger_id') or f'{channel}:{ts}:{at}'}",
                 address=self.address(channel, ts, thread),
                 who=await self._who(text(user, "id"), text(user, "username")),
-                control=Control(kind),
+                control=control,
                 at=at,
                 platform_id=ts,
                 direct=is_direct(channel),

@@ -2,8 +2,8 @@
 sockets; the Bolt app it makes is handed every envelope.
 
 Events are recorded in a middleware that comes first of all, before anything could acknowledge them;
-only an exception there keeps Slack waiting, so that it sends the event again. Commands and buttons
-are acknowledged at once, since a person waits and nothing repeats them.
+only an exception there keeps Slack waiting, so that it sends the event again. Commands, buttons and
+forms are acknowledged at once, since a person waits and nothing repeats them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from adapters.inlet import Inlet
+    from adapters.slack.forms import Forms
     from adapters.slack.history import History
     from adapters.slack.web import JSON, Web
     from botdaemon.ports import Deliver
@@ -55,6 +56,7 @@ class Intake:
         history: History,
         pending: Pending,
         deliver: Deliver,
+        forms: Forms,
         last: Latest,
     ) -> None:
         self._name = name
@@ -64,6 +66,7 @@ class Intake:
         self._history = history
         self._pending = pending
         self._deliver = deliver
+        self._forms = forms
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seen: Recent[str, None] = Recent()
         self.last = last
@@ -96,10 +99,11 @@ class Intake:
         )
         app.command(re.compile(""))(self._commanded)
         app.action(re.compile(""))(self._pressed)
+        app.view(re.compile(""))(self._submitted)
         return app
 
     async def _first(self, body: JSON, next: Callable[[], Awaitable[None]]) -> BoltResponse | None:
-        if "command" in body or text(body, "type") == "block_actions":
+        if "command" in body or text(body, "type") in ("block_actions", "view_submission"):
             await next()
             return None
         # Nothing listens behind this: what is recorded, or is none of ours, is acknowledged here.
@@ -171,7 +175,19 @@ class Intake:
 
     async def _pressed(self, ack: Callable[..., Awaitable[Any]], body: JSON) -> None:
         await ack()
-        await self._obey(body, self._reader.pressed)
+        if await self._forms.open(body):
+            self._wait(body)
+        else:
+            await self._obey(body, self._reader.pressed)
+
+    async def _submitted(self, ack: Callable[..., Awaitable[Any]], body: JSON) -> None:
+        await ack()
+        await self._obey(body, self._forms.submitted)
+
+    def _wait(self, body: JSON) -> None:
+        """Whoever has a window open is answered as if they had pressed when they submit it."""
+        channel = text(part(body, "channel"), "id")
+        self._pending.remember(channel, text(part(body, "user"), "id"), body.get("response_url"))
 
     async def _obey(
         self, body: JSON, read: Callable[[JSON, float], Awaitable[Command | Pressed | None]]

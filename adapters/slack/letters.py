@@ -1,9 +1,4 @@
-"""Letters on their way to Slack, and how they are found again. Knows no sockets.
-
-Every message carries the key of its letter as metadata, which is how one that may have arrived is
-verified. A stream has no metadata before it ends, and a file never has any: the first is known by
-its having none, the second by its name and size.
-"""
+"""Letters on their way to Slack. Knows no sockets, and never looks for what was sent before."""
 
 from __future__ import annotations
 
@@ -15,43 +10,48 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from adapters.slack.blocks import blocks
-from adapters.slack.events import Account, is_direct, listed, part, text
-from adapters.slack.web import PAGE, Once, Web, code, needed, sending
+from adapters.slack.blocks import Shown, blocks
+from adapters.slack.events import is_direct
+from adapters.slack.sent import WHISPERED, metadata
+from adapters.slack.uploads import is_picture
+from adapters.slack.web import Once, Web, code, needed, sending
 from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
-from botdaemon.types import Control
+from botdaemon.types import Control, Part
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from adapters.slack.pending import Pending
+    from adapters.slack.sent import Sent
     from adapters.slack.streams import Streams
-    from adapters.slack.web import JSON
-    from botdaemon.ports import Shelf
-    from botdaemon.types import Address, File, Letter
+    from adapters.slack.uploads import Uploads
+    from botdaemon.types import Letter
 
 log = logging.getLogger(__name__)
 
-EVENT_TYPE = "botdaemon"
 FACES = "chat:write.customize"
-#: seconds by which Slack's clock and ours may differ
-SKEW = 300.0
-#: looks for a file that was just sent, a second apart
-LOOKS = 4
+#: instead of a covered file
+OPENLY = "_A file is left out: it is covered, and Slack could only show it to everybody._"
+#: seconds between attempts at showing a picture: Slack takes a moment until it knows what it is
+PROCESSING = (0.3, 0.7, 1.5, 2.5)
 
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 _USED_UP = frozenset({400, 403, 404, 410, 500})
 
 
+class _NotShown(Exception):
+    """Slack has a picture, and does not show it in a message."""
+
+
 class Letters:
-    """Sends, edits and finds."""
+    """Sends and edits."""
 
     def __init__(
         self,
         name: str,
         web: Web,
-        account: Account,
-        shelf: Shelf,
+        uploads: Uploads,
+        sent: Sent,
         streams: Streams,
         pending: Pending,
         *,
@@ -59,8 +59,8 @@ class Letters:
         faces: Mapping[str, str] | None,
     ) -> None:
         self._web = web
-        self._account = account
-        self._shelf = shelf
+        self._uploads = uploads
+        self._sent = sent
         self._streams = streams
         self._pending = pending
         self._first = first
@@ -75,7 +75,10 @@ class Letters:
         if letter.only_for and not is_direct(letter.address.channel):
             return await self._whisper(letter)
         if letter.part.file is not None:
-            return await self._upload(letter)
+            try:
+                return await self._post(letter)
+            except _NotShown:
+                return await self._share(letter)
         if Control.STOP in letter.controls and self._streams.possible(letter.address, recipient):
             named = replace(
                 letter, part=replace(letter.part, plain=self._signed(letter, plain=True))
@@ -85,18 +88,17 @@ class Letters:
         return await self._post(letter)
 
     async def _post(self, letter: Letter) -> str:
-        face = self._face(letter)
-        with sending():
+        async def post(content: dict[str, Any]) -> str:
+            face = self._face(letter)
             try:
                 answer = await self._web.api.chat_postMessage(
                     channel=letter.address.channel,
                     thread_ts=letter.address.topic or None,
-                    metadata=_metadata(letter),
                     unfurl_links=False,
                     unfurl_media=False,
                     parse="none",
                     link_names=False,
-                    **self._content(letter),
+                    **content,
                     **face,
                 )
             except SlackApiError as error:
@@ -104,13 +106,46 @@ class Letters:
                     raise
                 self._faces = None
                 self._once.lacks(error, "bots speak under the app's name")
-            else:
-                return str(answer["ts"])
-        return await self._post(letter)
+                return await post(await self._content(letter))
+            return str(answer["ts"])
 
-    def _content(self, letter: Letter) -> dict[str, Any]:
-        words = self._signed(letter)
-        return {"text": words, "blocks": blocks(words, letter.controls) or None}
+        return await self._shown(letter, post)
+
+    async def _shown(self, letter: Letter, show: Callable[[dict[str, Any]], Awaitable[str]]) -> str:
+        """What `show` makes of the letter's content, once Slack has looked at its picture."""
+        content = await self._content(letter)
+        for pause in (*PROCESSING, None):
+            with sending():
+                try:
+                    return await show(content)
+                except SlackApiError as error:
+                    if letter.part.file is None or code(error) != "invalid_blocks":
+                        raise
+                    refused = error
+            if pause is not None:
+                await asyncio.sleep(pause)
+        await self._uploads.refused(letter)
+        log.warning(
+            "Slack shows a picture only as a file, without buttons: %s",
+            refused.response.get("errors") or code(refused),
+            extra={"event": "picture_refused"},
+        )
+        raise _NotShown
+
+    async def _content(self, letter: Letter) -> dict[str, Any]:
+        """Text, blocks and metadata, with the picture uploaded."""
+        words, file = self._signed(letter), letter.part.file
+        picture = None
+        if file is not None:
+            if not is_picture(file) or self._uploads.was_refused(letter):
+                raise _NotShown
+            alt = letter.part.plain.strip().partition("\n")[0] or file.name
+            picture = Shown(await self._uploads.picture(letter), alt, covered=file.spoiler)
+        return {
+            "text": words or (file.name if file is not None else ""),
+            "blocks": blocks(words, letter.controls, picture) or None,
+            "metadata": metadata(letter, picture.file if picture else ""),
+        }
 
     def _face(self, letter: Letter) -> dict[str, Any]:
         """Under which name and picture to speak; none for the account's own."""
@@ -144,80 +179,66 @@ class Letters:
             if came.status_code == 429:
                 raise TryLater("Slack asks to answer more slowly", after=1.0)
             if came.status_code == 200:
-                return f"whisper:{letter.key}"
+                return f"{WHISPERED}{letter.key}"
             if came.status_code not in _USED_UP:
                 raise AdapterDown(f"Slack did not take the answer ({came.status_code})")
             self._pending.forget(channel, letter.only_for)
         with sending():
+            words = self._signed(letter)
             shown = await self._web.api.chat_postEphemeral(
                 channel=channel,
                 user=letter.only_for,
                 thread_ts=letter.address.topic or None,
                 parse="none",
                 link_names=False,
-                **self._content(letter),
+                text=words,
+                blocks=blocks(words, letter.controls) or None,
             )
             return str(shown["message_ts"])
 
-    async def _upload(self, letter: Letter) -> str:
+    async def _share(self, letter: Letter) -> str:
+        """A file that is no picture: with its words, but without buttons. Nothing that Slack shares
+        can be covered, so such a file is only named."""
         file = letter.part.file
         assert file is not None
-        content = await asyncio.to_thread(self._shelf.file(file.sha256).read_bytes)
-        try:
-            with sending():
-                place = await self._web.api.files_getUploadURLExternal(
-                    filename=file.name, length=len(content)
-                )
-                async with self._web.session.post(
-                    str(place["upload_url"]),
-                    data=content,
-                    headers={"Content-Type": "application/octet-stream"},
-                ) as answer:
-                    if answer.status != 200:
-                        raise TryLater(f"Slack did not take the file ({answer.status})")
-        except AdapterDown as error:  # nothing is shown before the next step
-            raise TryLater(str(error)) from None
-        with sending():
-            await self._web.api.files_completeUploadExternal(
-                files=[{"id": str(place["file_id"]), "title": file.name}],
-                channel_id=letter.address.channel,
-                thread_ts=letter.address.topic or None,
-            )
-        return await self._shared(letter, str(place["file_id"]))
-
-    async def _shared(self, letter: Letter, file: str) -> str:
-        """The message a file came to be in, which appears a moment later; else the file's id."""
-        for look in range(LOOKS):
-            await asyncio.sleep(min(look, 1))
-            try:
-                async for raw in self._own(letter.address, letter.created_at):
-                    if any(text(each, "id") == file for each in listed(raw, "files")):
-                        return text(raw, "ts")
-            except Exception as error:  # it is there: that its message cannot be seen is no failure
-                log.info("the message of a file was not found: %s", type(error).__name__)
-                break
-        return file
+        if file.spoiler:
+            named = f"{letter.part.text}\n{OPENLY}".strip()
+            return await self._post(replace(letter, part=Part(text=named, plain=named)))
+        shared = await self._uploads.share(letter, self._signed(letter))
+        return await self._sent.message_of(letter, shared)
 
     # --- edit --------------------------------------------------------------------------------
 
     async def edit(self, letter: Letter) -> None:
         """Make the message say what the letter says."""
         channel, remote = letter.address.channel, letter.remote
-        draft = Control.STOP in letter.controls
-        if letter.part.file is not None:  # no message can become a file
+        if Control.STOP in letter.controls and remote in self._streams:
+            plain = self._signed(letter, plain=True)
+            if await self._streams.grow(replace(letter, part=replace(letter.part, plain=plain))):
+                return
+        if remote in self._streams:
             with sending():
                 await self._streams.stop(channel, remote)
-                await self._web.api.chat_delete(channel=channel, ts=remote)
-            raise Gone("the draft was taken away to make room for a file")
-        if draft and remote in self._streams:
-            plain = self._signed(letter, plain=True)
-            await self._streams.grow(replace(letter, part=replace(letter.part, plain=plain)))
-            return
-        with sending():
-            if remote in self._streams:
-                await self._streams.stop(channel, remote)
+        try:
+            await self._update(letter)
+        except _NotShown:  # no message can become a shared file
+            with sending():
+                await self._sent.delete(channel, remote)
+            raise Gone("the draft was taken away to make room for a file") from None
+
+    async def _update(self, letter: Letter) -> None:
+        channel, remote = letter.address.channel, letter.remote
+
+        async def update(content: dict[str, Any]) -> str:
             try:
-                await self._update(letter)
+                await self._web.api.chat_update(
+                    channel=channel,
+                    ts=remote,
+                    parse="none",
+                    link_names=False,
+                    # buttons that are not named would stay
+                    **content | {"blocks": content["blocks"] or []},
+                )
             except SlackApiError as error:
                 if code(error) in _GONE:
                     raise Gone(f"Slack does not let it be edited: {code(error)}") from None
@@ -225,72 +246,7 @@ class Letters:
                     raise
                 # a stream that an earlier life of the daemon began
                 await self._streams.stop(channel, remote)
-                await self._update(letter)
+                return await update(content)
+            return remote
 
-    async def _update(self, letter: Letter) -> None:
-        content = self._content(letter)
-        await self._web.api.chat_update(
-            channel=letter.address.channel,
-            ts=letter.remote,
-            metadata=_metadata(letter),
-            parse="none",
-            link_names=False,
-            text=content["text"],
-            blocks=content["blocks"] or [],  # buttons that are not named would stay
-        )
-
-    # --- find --------------------------------------------------------------------------------
-
-    async def find(self, letter: Letter) -> str | None:
-        """The message of a letter, when an earlier attempt arrived."""
-        if letter.only_for and not is_direct(letter.address.channel):
-            return None  # nobody else can see it, the app included
-        unsigned: str | None = None
-        with sending():
-            try:
-                async for raw in self._own(letter.address, letter.created_at):
-                    if letter.part.file is not None:
-                        if any(_is(each, letter.part.file) for each in listed(raw, "files")):
-                            return text(raw, "ts")
-                        continue
-                    payload = part(part(raw, "metadata"), "event_payload")
-                    if text(payload, "letter") == letter.key:
-                        return text(raw, "ts")
-                    if not part(raw, "metadata") and not raw.get("files"):
-                        unsigned = text(raw, "ts")
-            except SlackApiError as error:
-                if code(error) != "missing_scope":
-                    raise
-                self._once.lacks(error, "what was sent cannot be verified, and may appear twice")
-        # What has no metadata is a stream that never ended. Turns of a thread do not overlap, so
-        # one that is not older than the letter is its draft.
-        streamed = self._streams.wanted and letter.address.topic and letter.number == 0
-        return unsigned if streamed and float(unsigned or 0) >= letter.created_at - 1.0 else None
-
-    async def _own(self, address: Address, since: float) -> AsyncIterator[JSON]:
-        """The app's own messages at an address after a time."""
-
-        def ask(cursor: str | None) -> Any:
-            at: dict[str, Any] = {
-                "channel": address.channel,
-                "oldest": f"{max(0.0, since - SKEW):.6f}",
-                "include_all_metadata": True,
-                "limit": PAGE,
-                "cursor": cursor,
-            }
-            if address.topic:
-                return self._web.api.conversations_replies(ts=address.topic, **at)
-            return self._web.api.conversations_history(**at)
-
-        async for page in self._web.pages(ask):
-            for raw in listed(page, "messages"):
-                if self._account.said(raw) and text(raw, "ts") != address.topic:
-                    yield raw
-
-
-def _is(shown: JSON, file: File) -> bool:
-    return text(shown, "name") == file.name and shown.get("size") in (None, file.size)
-
-
-def _metadata(letter: Letter) -> dict[str, Any]:
-    return {"event_type": EVENT_TYPE, "event_payload": {"letter": letter.key}}
+        await self._shown(letter, update)

@@ -1,13 +1,13 @@
 """Live drafts as Slack streams them natively. Knows no letters in the store.
 
 A stream only grows, and only in a thread. It carries text without markup; the final message takes
-its place with everything. Where Slack does not let the app stream, this is found out once.
+its place with everything, and so does a draft that changes otherwise than by growing. Where Slack
+does not let the app stream, this is found out once.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slack_sdk.errors import SlackApiError
@@ -23,14 +23,8 @@ log = logging.getLogger(__name__)
 
 #: what Slack takes at once
 LONGEST = 12_000
-#: the message cannot grow any more; all that is left is to finish it
+#: the message cannot grow any more; all that is left is to finish it and to edit it
 _ENDED = frozenset({"message_not_in_streaming_state", "message_not_found", "msg_too_long"})
-
-
-@dataclass(slots=True)
-class _Stream:
-    shown: str
-    growing: bool = True
 
 
 class Streams:
@@ -42,7 +36,8 @@ class Streams:
         #: as long as Slack has not refused it
         self.wanted = wanted
         self._once = Once(log, name)
-        self._running: Recent[str, _Stream] = Recent()
+        #: what each shows
+        self._running: Recent[str, str] = Recent()
 
     def __contains__(self, remote: str) -> bool:
         return remote in self._running
@@ -77,29 +72,30 @@ class Streams:
             with sending():
                 raise
         remote = str(answer["ts"])
-        self._running[remote] = _Stream(text)
+        self._running[remote] = text
         return remote
 
-    async def grow(self, letter: Letter) -> None:
-        """Show what a draft has more than the one before; one that did not only grow stays."""
-        stream = self._running[letter.remote]
+    async def grow(self, letter: Letter) -> bool:
+        """Show what a draft has more than the one before. False when it did not only grow, or the
+        stream has ended: then the message has to be edited."""
+        shown = self._running[letter.remote]
         text = letter.part.plain
-        more = text.removeprefix(stream.shown)
-        if not stream.growing or more == "":
-            return
-        if more == text and stream.shown:
-            stream.growing = False
-            return
+        more = text.removeprefix(shown)
+        if more == "":
+            return True
+        if more == text and shown:
+            return False
         try:
             await self._web.api.chat_appendStream(
                 channel=letter.address.channel, ts=letter.remote, markdown_text=_safe(more)
             )
-            stream.shown = text
         except SlackApiError as error:
             if code(error) not in _ENDED:
                 with sending():
                     raise
-            stream.growing = False
+            return False
+        self._running[letter.remote] = text
+        return True
 
     async def stop(self, channel: str, remote: str) -> None:
         """End a stream. One that has ended already, or never was one, is as good."""

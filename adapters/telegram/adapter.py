@@ -1,7 +1,7 @@
 """Telegram as an adapter of the house: its life, and where letters go in. Knows no platform object.
 
 A bot on Telegram cannot read what it has said, so a letter whose answer was lost is never found
-again: texts are sent as a placeholder first and edited into it, and a file can come twice.
+again: a letter is sent as a placeholder first and edited into it, text and file alike.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Telegram takes 4096; the rest is room for the name of whoever speaks
-TEXT_LIMIT = 4000
+#: Telegram takes 4096, and 1024 with a file; the rest is room for the name of whoever speaks
+TEXT_LIMIT, CAPTION_LIMIT = 4000, 928
 #: what it takes of all chats together is 30 a second
 LETTERS_PER_SECOND = 25.0
 #: seconds: Telegram shows typing for five
@@ -64,6 +65,8 @@ class TelegramAdapter:
             edits_per_second=1.0 if table.live_drafts else 0.0,
             letters_per_second=LETTERS_PER_SECOND,
             file_limit=int(FileSizeLimit.FILESIZE_UPLOAD),
+            captions=CAPTION_LIMIT,
+            previews=True,
             buttons=True,
             placeholders=True,
         )
@@ -79,7 +82,9 @@ class TelegramAdapter:
 
     @property
     def traits(self) -> Traits:
-        return self._traits
+        if self._sender.gives_files:
+            return self._traits
+        return replace(self._traits, captions=0, previews=False, placeholders=False)
 
     # --- in -----------------------------------------------------------------------------------
 
@@ -138,6 +143,10 @@ class TelegramAdapter:
     async def edit(self, letter: Letter) -> None:
         """Make the message say what the letter says."""
         await self._sender.edit(self._connected(), letter)
+
+    async def remove(self, letter: Letter) -> None:
+        """Take the message away, if it is still there."""
+        await self._sender.remove(self._connected(), letter)
 
     async def find(self, letter: Letter) -> str | None:
         """A bot cannot read what it has said."""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from telegram import Message as TelegramMessage
 
+from adapters.controls import control_of
 from adapters.telegram.contents import in_words
 from adapters.telegram.entities import markdown
 from botdaemon.types import (
     Address,
-    Control,
     Edited,
     Identity,
     Message,
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     )
 
     from adapters.files import Taken
-
-#: what a button of ours says, before the name of its control
-BUTTON = "botdaemon:"
 
 
 class Reader:
@@ -186,17 +183,14 @@ class Reader:
 
     def pressed(self, query: CallbackQuery) -> Pressed | None:
         """A button of ours; None for anybody else's."""
-        data = query.data or ""
-        if query.message is None or not data.startswith(BUTTON):
-            return None
-        name = data.removeprefix(BUTTON)
-        if name not in list(Control):
+        control = control_of(query.data or "")
+        if query.message is None or control is None:
             return None
         return Pressed(
             key=query.id,
             address=self.address(query.message),
             who=self._person(query.from_user),
-            control=Control(name),
+            control=control,
             at=time.time(),  # Telegram does not say when
             platform_id=str(query.message.message_id),
             direct=query.message.chat.type == "private",

@@ -224,6 +224,12 @@ class TerminalAdapter:
         """Nothing that was printed can be asked for again."""
         return None
 
+    async def remove(self, letter: Letter) -> None:
+        """What was printed stays printed, so it is only said that it is gone."""
+        self._notice("(deleted)")
+        self._noticed = True
+        self._news.set()
+
     def _show(self, letter: Letter, remote: str) -> None:
         part = letter.part
         text = clean(f"[{part.file.name}]" if part.file else part.text, self._stdout)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from botdaemon.ports import Archive, Deliver
+    from adapters.web.desk import Storage
+    from botdaemon.ports import Deliver, PromptOf
     from botdaemon.types import Address, Letter
 
 #: Live drafts of one answer; more than the eye can use, less than a socket notices.
@@ -29,24 +30,28 @@ class WebAdapter:
     def __init__(
         self,
         name: str,
-        archive: Archive,
+        archive: Storage,
         bots: Mapping[str, str],
         message_characters: int,
         *,
+        file_limit: int = 20_000_000,
+        prompt_of: PromptOf | None = None,
         hello_seconds: float = 10.0,
     ) -> None:
-        """`bots` says of each bot what it is, for people who make a room. A socket that has not
-        opened a room after `hello_seconds` is closed."""
+        """`bots` says of each bot what it is, for people who make a room. Files are taken up to
+        `file_limit` bytes. `prompt_of` tells the prompt of a picture, as `Surroundings` do. A
+        socket that has not opened a room after `hello_seconds` is closed."""
         self._name = name
         self._traits = Traits(
             dialect="commonmark",
             text_limit=message_characters,
             edits_per_second=EDITS_PER_SECOND,
+            previews=True,
             buttons=True,
         )
-        self._desk = Desk(name, archive, bots, message_characters)
-        self._hub = Hub(archive)
-        self._api = Api(self._desk, self._hub)
+        self._desk = Desk(name, archive, bots, message_characters, prompt_of)
+        self._hub = Hub(name, archive)
+        self._api = Api(self._desk, self._hub, file_limit)
         self._live = Live(self._desk, self._hub, hello_seconds)
 
     @property
@@ -84,7 +89,5 @@ class WebAdapter:
 
     async def edit(self, letter: Letter) -> None:
         """Show a live draft."""
-        address = letter.address
-        self._hub.draft(
-            address.channel, int(address.topic), letter.speaker, letter.remote, letter.part.text
-        )
+        place = letter.address.channel, int(letter.address.topic)
+        self._hub.draft(*place, letter.speaker, letter.remote, letter.part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from adapters.web import wire
 from adapters.web.desk import NotOpen, TooLong, Unknown
+from adapters.web.uploads import MOST, Upload
 from botdaemon.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from adapters.web.desk import Desk
     from adapters.web.hub import Hub
+    from botdaemon.types import Message
 
 STATIC = Path(__file__).with_name("static")
 #: what a browser may show in place; everything else is a download (an SVG can hold scripts)
@@ -30,8 +33,9 @@ Shape = TypeVar("Shape", bound=BaseModel)
 class Api:
     """Answers programs and pages. Errors are raised as HTTP exceptions with a sentence."""
 
-    def __init__(self, desk: Desk, hub: Hub) -> None:
+    def __init__(self, desk: Desk, hub: Hub, file_limit: int) -> None:
         self._desk = desk
+        self._file_limit = file_limit
         self._hub = hub
         # A character takes up to 12 bytes as JSON. The rest lets a message that is far too long
         # still be counted in characters.
@@ -43,12 +47,17 @@ class Api:
             [
                 web.get("/", self._page),
                 web.static("/static", STATIC),
+                web.get("/api/limits", self._limits),
                 web.get("/api/bots", self._bots),
                 web.get("/api/rooms", self._rooms),
                 web.post("/api/rooms", self._create_room),
                 web.get("/api/rooms/{room}/threads", self._threads),
                 web.post("/api/rooms/{room}/threads", self._open_thread),
                 web.get(r"/api/rooms/{room}/threads/{thread:\d{1,18}}/recent", self._recent),
+                web.get(
+                    r"/api/rooms/{room}/threads/{thread:\d{1,18}}/messages/{message:\d{1,18}}/prompt",
+                    self._prompt,
+                ),
                 web.get("/api/rooms/{room}/messages", self._messages),
                 web.post("/api/rooms/{room}/messages", self._post),
                 web.get("/files/{sha256:[0-9a-f]{64}}", self._file),
@@ -57,6 +66,11 @@ class Api:
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(STATIC / "index.html")
+
+    async def _limits(self, request: web.Request) -> web.Response:
+        """What a message may have: characters, files, and bytes of each file."""
+        characters = self._desk.limit
+        return _json({"characters": characters, "files": MOST, "file_bytes": self._file_limit})
 
     async def _bots(self, request: web.Request) -> web.Response:
         return _json([{"name": name, "about": about} for name, about in self._desk.bots.items()])
@@ -101,7 +115,13 @@ class Api:
         # The position comes first: a change between the two is then told twice, never lost.
         seq = await archive.latest()
         messages = await archive.recent(thread, before=asked.before, limit=asked.limit)
-        return _json({"seq": seq, "messages": [wire.message_json(one) for one in messages]})
+        return _json({"seq": seq, "messages": self._shown(messages)})
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        """What the picture in a message was drawn from, to be edited."""
+        matched = request.match_info
+        thread, message = int(matched["thread"]), int(matched["message"])
+        return _json({"prompt": await self._desk.prompt(matched["room"], thread, message)})
 
     async def _messages(self, request: web.Request) -> web.Response:
         asked = _query(request, wire.Since)
@@ -111,14 +131,30 @@ class Api:
         messages = await self._desk.archive.messages(
             room.name, thread=asked.thread, after=asked.after, limit=asked.limit
         )
-        return _json([wire.message_json(message) for message in messages])
+        return _json(self._shown(messages))
+
+    def _shown(self, messages: list[Message]) -> list[dict[str, object]]:
+        return [wire.message_json(message, self._desk.name) for message in messages]
 
     async def _post(self, request: web.Request) -> web.Response:
-        asked = await self._body(request, wire.Post)
-        message, thread = await self._desk.post(
-            request.match_info["room"], asked.thread, asked.author, asked.text, asked.key
-        )
-        return _json({"id": message, "thread": thread}, status=202)
+        room = request.match_info["room"]
+        if request.content_type == "multipart/form-data":
+            message = await self._uploaded(request, room)
+        else:
+            message = await self._desk.message(room, await self._body(request, wire.Post))
+        id = await self._desk.say(message)
+        return _json({"id": id, "thread": int(message.address.topic)}, status=202)
+
+    async def _uploaded(self, request: web.Request, room: str) -> Message:
+        """A message with its files. Unlike JSON, a form of another site could be sent here without
+        the browser asking first: it is the guards that refuse it by its origin."""
+        upload = Upload(request)
+        said = _read(wire.Said, await upload.message(self._body_bytes))
+        message = await self._desk.message(room, said)
+        files = await upload.files(self._desk.archive, self._file_limit)
+        if not files and not said.text.strip():
+            raise web.HTTPBadRequest(text="the message has neither words nor files")
+        return replace(message, files=files)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         """A kept file. Whatever is in it, it never runs as a page of ours."""
@@ -157,10 +193,7 @@ class Api:
                     f"the request has {length} and a message at most {self._desk.limit:,} "
                     "characters (limits.message_characters); send it in parts"
                 )
-        try:
-            return wire.read(shape, bytes(body))
-        except wire.Nonsense as nonsense:
-            raise web.HTTPBadRequest(text=str(nonsense)) from None
+        return _read(shape, bytes(body))
 
 
 @web.middleware
@@ -177,6 +210,13 @@ async def _refusals(
     except TooLong as long:
         size = request.content_length or 0
         raise web.HTTPRequestEntityTooLarge(0, size, text=str(long)) from long
+
+
+def _read(shape: type[Shape], body: bytes) -> Shape:
+    try:
+        return wire.read(shape, body)
+    except wire.Nonsense as nonsense:
+        raise web.HTTPBadRequest(text=str(nonsense)) from None
 
 
 def _query(request: web.Request, shape: type[Shape]) -> Shape:

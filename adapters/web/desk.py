@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from botdaemon.errors import Refused
+from botdaemon.ports import Archive, Shelf
 from botdaemon.types import Address, Control, Identity, Message, Posted, Pressed, Room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdaemon.ports import Archive, Deliver
+    from adapters.web.wire import Said
+    from botdaemon.ports import Deliver, PromptOf
+
+
+class Storage(Archive, Shelf, Protocol):
+    """The store as this adapter uses it."""
 
 
 class Unknown(Refused):
@@ -24,19 +30,25 @@ class NotOpen(Refused):
 
 
 class TooLong(Refused):
-    """The message is longer than the configuration allows."""
+    """The message, or one of its files, is longer than the configuration allows."""
 
 
 class Desk:
     """Takes what people say and press, once the adapter runs."""
 
     def __init__(
-        self, name: str, archive: Archive, bots: Mapping[str, str], message_characters: int
+        self,
+        name: str,
+        archive: Storage,
+        bots: Mapping[str, str],
+        message_characters: int,
+        prompt_of: PromptOf | None,
     ) -> None:
+        self.name = name
         self.archive = archive
         self.bots = bots
         self.limit = message_characters
-        self._name = name
+        self._prompt_of = prompt_of
         self._taken = {bot.casefold() for bot in bots}
         self._deliver: Deliver | None = None
 
@@ -67,50 +79,69 @@ class Desk:
         except Refused as refusal:
             raise Unknown(f"{refusal}; GET /api/rooms lists the rooms") from refusal
 
-    async def post(
-        self, room: str, thread: int | None, author: str, text: str, key: str | None
-    ) -> tuple[int, int]:
-        """Hand a message over; its id and its thread, once it is safe on disk."""
-        if len(text) > self.limit:
-            raise TooLong(
-                f"the message has {len(text):,} characters and the limit is {self.limit:,} "
-                "(limits.message_characters); send it in parts"
-            )
-        who = self._identity(author)
-        room, thread = await self.place(room, thread)
-        # A key is its sender's own: two people (or rooms) may both count theirs from 1.
-        key = f"{room}/{who.account}/{key}" if key else uuid.uuid4().hex
-        message = Message(
-            address=Address(self._name, room, str(thread)),
+    async def message(self, room: str, said: Said) -> Message:
+        """What somebody wants to say, as it can be handed over."""
+        self._check(said.text)
+        who = self._identity(said.author)
+        room, thread = await self.place(room, said.thread)
+        return Message(
+            address=Address(self.name, room, str(thread)),
             author=who,
-            text=text,
+            text=said.text,
             sent_at=time.time(),
-            platform_id=key,
+            # A key is its sender's own: two people (or rooms) may both count theirs from 1.
+            platform_id=f"{room}/{who.account}/{said.key}" if said.key else uuid.uuid4().hex,
+            reply_to="" if said.reply_to is None else str(said.reply_to),
         )
-        return await self.deliver(Posted(key=key, message=message)), thread
+
+    async def say(self, message: Message) -> int:
+        """Hand a message over; its id, once it is safe on disk."""
+        return await self.deliver(Posted(key=message.platform_id, message=message))
 
     async def press(
-        self, room: str, thread: int, name: str, control: Control, message: int | None
+        self,
+        room: str,
+        thread: int,
+        name: str,
+        control: Control,
+        message: int | None,
+        text: str = "",
     ) -> None:
         """Hand over that somebody pressed a button, under a message or for the whole thread."""
+        self._check(text)
         who = self._identity(name)
         room, thread = await self.place(room, thread)
         await self.deliver(
             Pressed(
                 key=uuid.uuid4().hex,
-                address=Address(self._name, room, str(thread)),
+                address=Address(self.name, room, str(thread)),
                 who=who,
                 control=control,
                 at=time.time(),
                 platform_id="" if message is None else str(message),
+                text=text,
             )
         )
+
+    async def prompt(self, room: str, thread: int, message: int) -> str:
+        """The prompt of the picture in a message, "" when it is not known."""
+        room, thread = await self.place(room, thread)
+        if self._prompt_of is None:
+            return ""
+        return await self._prompt_of(Address(self.name, room, str(thread)), str(message))
+
+    def _check(self, text: str) -> None:
+        if len(text) > self.limit:
+            raise TooLong(
+                f"the message has {len(text):,} characters and the limit is {self.limit:,} "
+                "(limits.message_characters); send it in parts"
+            )
 
     def _identity(self, name: str) -> Identity:
         account = name.casefold()
         if account in self._taken:
             raise Refused(f'"{name}" is the name of a bot here; choose another name for yourself')
-        return Identity(adapter=self._name, account=account, name=name)
+        return Identity(adapter=self.name, account=account, name=name)
 
 
 def _no_room(name: str) -> Unknown:

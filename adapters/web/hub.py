@@ -7,16 +7,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adapters.web.wire import change_json, dump, moment
+from adapters.web.wire import change_json, dump, moment, picture_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from botdaemon.ports import Archive
-    from botdaemon.types import Message
+    from botdaemon.types import Message, Part
 
 #: characters a page may fall behind before it is dropped; it comes back and resumes where it was
 BEHIND = 2**20
+#: from so many on it is not shown drafts, which pass anyway and may hold pictures
+CROWDED = 2**18
 #: rows of the archive read at a time
 BATCH = 500
 #: changes sent to a page that comes back; after more than that it had better load anew
@@ -50,6 +52,11 @@ class Listener:
         self._behind += len(frame) if isinstance(frame, str) else 0
         self._frames.put_nowait(frame)
 
+    @property
+    def crowded(self) -> bool:
+        """It is too slow to be shown what passes."""
+        return self._behind > CROWDED
+
     async def next(self) -> str | Close:
         frame = await self._frames.get()
         self._behind -= len(frame) if isinstance(frame, str) else 0
@@ -62,14 +69,15 @@ class _Work:
 
     #: turns it is at work for, the one under way and those that wait
     turns: int = 0
-    drafts: dict[str, str] = field(default_factory=dict)
+    drafts: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Hub:
     """Tells listeners of changes (which last, and have a position) and of drafts and typing
     (which pass)."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, name: str, archive: Archive) -> None:
+        self._name = name
         self._archive = archive
         self._listeners: set[Listener] = set()
         self._work: dict[tuple[str, int, str], _Work] = {}
@@ -135,7 +143,7 @@ class Hub:
                     "room": room,
                     "seq": self._position,
                     "complete": complete,
-                    "changes": [change_json(message) for message in missed],
+                    "changes": [change_json(message, self._name) for message in missed],
                     "working": [
                         {"thread": thread, "bot": bot, "drafts": work.drafts}
                         for (where, thread, bot), work in self._work.items()
@@ -161,13 +169,13 @@ class Hub:
             del self._work[room, thread, bot]
             self._say(room, {"type": "working", "thread": thread, "bot": bot, "on": False})
 
-    def draft(self, room: str, thread: int, bot: str, name: str, text: str) -> None:
-        """What `bot` is about to say."""
+    def draft(self, room: str, thread: int, bot: str, name: str, part: Part) -> None:
+        """What `bot` is about to say, or to show."""
+        draft = {"text": part.text, "preview": picture_url(part.preview)}
         if work := self._work.get((room, thread, bot)):
-            work.drafts[name] = text
-        self._say(
-            room, {"type": "draft", "thread": thread, "bot": bot, "draft": name, "text": text}
-        )
+            work.drafts[name] = draft
+        frame = {"type": "draft", "thread": thread, "bot": bot, "draft": name, **draft}
+        self._say(room, frame, passing=True)
 
     def typing(self, thread: int, name: str, listener: Listener) -> None:
         """Somebody else than the others in the room is writing."""
@@ -192,7 +200,7 @@ class Hub:
                     "type": "changes",
                     "room": room,
                     "seq": messages[-1].seq,
-                    "changes": [change_json(message) for message in messages],
+                    "changes": [change_json(message, self._name) for message in messages],
                 }
             )
             # The other rooms' pages only learn that there is something to read.
@@ -203,9 +211,20 @@ class Hub:
                 if listener.room:
                     listener.push(changes if listener.room == room else elsewhere)
 
-    def _say(self, room: str, frame: dict[str, object], but: Listener | None = None) -> None:
+    def _say(
+        self,
+        room: str,
+        frame: Mapping[str, object],
+        but: Listener | None = None,
+        *,
+        passing: bool = False,
+    ) -> None:
         """To everybody in the room; to everybody at all for the room ""."""
-        told = [one for one in self._listeners if one is not but and room in ("", one.room)]
+        told = [
+            one
+            for one in self._listeners
+            if one is not but and room in ("", one.room) and not (passing and one.crowded)
+        ]
         if told:
             text = dump({**frame, "room": room})
             for listener in told:

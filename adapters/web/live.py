@@ -111,7 +111,12 @@ class Live:
                     return _end(listener, WSCloseCode.POLICY_VIOLATION, "open a room first")
                 elif isinstance(frame, Press):
                     await self._desk.press(
-                        listener.room, frame.thread, frame.name, frame.control, frame.message
+                        listener.room,
+                        frame.thread,
+                        frame.name,
+                        frame.control,
+                        frame.message,
+                        frame.text,
                     )
                 elif time.monotonic() - typed >= TYPING_SECONDS:
                     typed = time.monotonic()

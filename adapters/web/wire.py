@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from datetime import UTC, datetime
@@ -70,14 +71,22 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Post(_Strict):
-    """POST /api/rooms/{room}/messages"""
+class Said(_Strict):
+    """POST /api/rooms/{room}/messages with files, which need no words."""
 
     author: Name
-    text: Annotated[str, AfterValidator(_not_blank)]
+    text: str = ""
     thread: Id | None = None
     #: makes sending it again harmless
     key: Annotated[Line, _short(64)] | None = None
+    #: the id of the message it answers
+    reply_to: Id | None = None
+
+
+class Post(Said):
+    """POST /api/rooms/{room}/messages"""
+
+    text: Annotated[str, AfterValidator(_not_blank)]
 
 
 class NewRoom(_Strict):
@@ -138,6 +147,8 @@ class Press(_Strict):
     name: Name
     control: Button
     message: Id | None = None
+    #: what was typed into the form that the button opened
+    text: str = ""
 
 
 Frame = Open | Typing | Press
@@ -258,7 +269,15 @@ def thread_json(thread: Thread) -> dict[str, object]:
     }
 
 
-def message_json(message: Message) -> dict[str, object]:
+def picture_url(jpeg: bytes) -> str:
+    """A small picture as an address that a page can show."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""
+
+
+def message_json(message: Message, mirror: str) -> dict[str, object]:
+    """`mirror` is the adapter's name: only what was said there names the message it answers by an
+    id that pages know."""
+    answers = message.reply_to if message.address.adapter == mirror else ""
     return {
         "id": message.id,
         "thread": message.thread,
@@ -272,17 +291,19 @@ def message_json(message: Message) -> dict[str, object]:
                 "type": file.media_type,
                 "size": file.size,
                 "url": f"/files/{file.sha256}",
+                "spoiler": file.spoiler,
             }
             for file in message.files
         ],
         "kind": message.kind.value,
+        "reply_to": int(answers) if answers.isdecimal() else None,
         "edited": message.edited_at is not None,
         "seq": message.seq,
     }
 
 
-def change_json(message: Message) -> dict[str, object]:
+def change_json(message: Message, mirror: str) -> dict[str, object]:
     """A message as it is now, or that it is gone."""
     if message.deleted_at is not None:
         return {"id": message.id, "thread": message.thread, "seq": message.seq, "deleted": True}
-    return message_json(message)
+    return message_json(message, mirror)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks import OUT
+from benchmarks.gauges import percentile
 from benchmarks.soak import missed
 from benchmarks.soak.crowds import DiscordCrowd, SlackCrowd, TelegramCrowd
 from benchmarks.soak.house import settled_in
@@ -240,12 +241,6 @@ def faults(victim: Victim) -> list[str]:
     ]
     counted = Counter(f"{line.get('logger')}: {line.get('message')}"[:200] for line in bad)
     return [f"the daemon logged {count} x {line}" for line, count in counted.most_common(10)]
-
-
-def percentile(values: list[float], percent: int) -> float:
-    if len(values) < 2:
-        return values[0] if values else 0.0
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def _told(question: Question) -> str:

@@ -1,11 +1,14 @@
 """The daemon put together: the only package that knows everyone.
 
-`life` starts, runs and stops it, `parts` makes what the configuration describes, `errands` are what
-the command line does besides, `look` is what it only looks at, `imports` brings adapters and
+`life` starts, runs and stops it, `parts` makes what the configuration describes, `engines` what it
+thinks with, `errands` are what
+the command line does besides, `look` is what it only looks at,
+`holdings` the models on this machine, `imports` brings adapters and
 models in by name.
 """
 
-from botdaemon.app.errands import can, chat
+from botdaemon.app.errands import can, chat, serve_models
+from botdaemon.app.holdings import fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
 from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
 
@@ -13,10 +16,17 @@ __all__ = [
     "Daemon",
     "can",
     "chat",
+    "fetch",
     "inspect_model",
+    "listing",
+    "misfits",
+    "offer",
+    "plan",
     "probe",
     "running",
     "serve",
+    "serve_models",
     "setup_guide",
+    "verify",
     "weigh",
 ]

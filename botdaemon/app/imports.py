@@ -20,10 +20,25 @@ ADAPTERS = {
 PROBES = {kind: f"adapters.{kind}.probe:probe" for kind in ("discord", "slack", "telegram")}
 GUIDES = {kind: f"adapters.{kind}.guide:guide" for kind in PROBES}
 ECHO = "models.echo:EchoEngine"
-PROCESS = "models.process:ModelProcess"
-SPEC = "models.process:ModelSpec"
+FLEET = "models.fleet:Fleet"
+SURVEY = "models.fleet:survey"
+SPECS_OF = "models.specs:specs_of"
+BUDGETS = "models.specs:budgets"
+HUB = "models.hub:Hub"
+LISTING = "models.inventory:listing"
+VERIFY = "models.inventory:verify"
+REMOTE_TEXT = "models.remote:RemoteTextEngine"
+REMOTE_IMAGE = "models.remote:RemoteImageEngine"
+FALL_BACK = "models.remote:FallBack"
+FOOTPRINTS = "models.footprints:Footprints"
+PLAN_PICTURE = "models.plan:Picture"
+PLAN_SVG = "models.plan_svg:svg"
+API = "models.api:application"
+SERVE = "models.api:serve"
 RESOLVE = "models.preflight:resolve"
 FORMAT = "models.formats:load"
+SOURCE_OF = "models.image.metadata:source"
+MANNERS = "models.image.manners:card"
 
 
 def named(name: str) -> Any:

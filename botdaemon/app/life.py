@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from botdaemon import systemd
 from botdaemon.app import imports, parts
+from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
 from botdaemon.config import Config, WebConfig, load
 from botdaemon.dispatcher import Dispatcher
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdaemon.ports import Adapter
+    from botdaemon.types import Address
     from botdaemon.web import Server
 
 log = logging.getLogger(__name__)
@@ -143,14 +145,21 @@ async def running(
     `directory` and `adapters` take the place of those of the configuration.
     """
     imports.lie_side_by_side()
+    config.needs_bots()
     async with AsyncExitStack() as stack:
         # 1. The store, and with it the lock: nothing else is touched if another daemon runs.
         store = await stack.enter_async_context(open_store(directory or config.daemon.data_dir))
         await parts.settle_rooms(config, store)
+
+        async def prompt_of(address: Address, platform_id: str) -> str:
+            return await dispatcher.prompt_of(address, platform_id)
+
         # 2. The adapters, and the HTTP servers that some are mounted on.
         connected = {
             adapter.name: adapter
-            for adapter in (adapters(store) if adapters else parts.make_adapters(config, store))
+            for adapter in (
+                adapters(store) if adapters else parts.make_adapters(config, store, prompt_of)
+            )
         }
         ready: dict[str, bool | str] = {"daemon": "starting"}
         servers = {
@@ -159,14 +168,14 @@ async def running(
             if isinstance(config.adapters.get(name), WebConfig)
         }
         # 3. The models and the bots that think with them.
-        engines, status = await parts.make_engines(config, stack)
-        bots = {name: parts.make_bot(config, name, engines) for name in config.bots}
+        engines = await make_engines(config, stack, wanted(config), config.daemon.data_dir)
+        bots = {name: parts.make_bot(config, name, engines, store) for name in config.bots}
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
         dispatcher = Dispatcher(
             store,
-            parts.make_house(config, bots, connected, status),
+            parts.make_house(config, bots, connected, engines.status),
             outboxes,
             await stack.enter_async_context(background()),
         )

@@ -4,6 +4,7 @@ Imports no model library."""
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.app import imports
@@ -14,18 +15,24 @@ from botdaemon.commands import COMMANDS
 from botdaemon.config import (
     ChatConfig,
     Config,
+    DiffusersConfig,
     EchoConfig,
     ModelConfig,
+    OpenAIConfig,
     TextBotConfig,
     TransformersConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import Finding, Verdict
+from botdaemon.types import Finding, ImageCard, ModelCard, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from botdaemon.ports import TextEngine
+
+
+#: of English text, on the safe side
+_CHARACTERS_PER_TOKEN = 3
 
 
 def setup_guide(platform: str, table: ChatConfig | None) -> str:
@@ -51,10 +58,20 @@ async def probe(config: Config) -> AsyncIterator[Finding]:
 
 def inspect_model(config: Config, table: ModelConfig) -> str:
     """What a model is, in a few words. Raises `ModelUnusable`; imports no model library."""
-    if isinstance(table, EchoConfig):
-        return "echo"
-    card = _format(config, table).card
-    return f"{table.hub or table.path}, a context of {card.context} tokens"
+    match table:
+        case EchoConfig():
+            return "echo"
+        case OpenAIConfig():
+            return f"{table.model} on {' and '.join(table.servers)}"
+        case TransformersConfig():
+            card = _format(config, table).card
+            return f"{table.hub or table.path}, a context of {card.context} tokens"
+        case DiffusersConfig():
+            drawn = _image_card(config, table)
+            return (
+                f"{table.hub or table.path}, pictures of {drawn.width} x {drawn.height} pixels in "
+                f"{drawn.steps} steps"
+            )
 
 
 def weigh(config: Config, bot: str) -> Overhead:
@@ -64,21 +81,37 @@ def weigh(config: Config, bot: str) -> Overhead:
         raise TypeError(f"{bot} is no text bot")
     model = config.models[table.model]
     request = opening(bot, table.persona, table.model)
-    if isinstance(model, EchoConfig):
-        engine: TextEngine = imports.named(imports.ECHO)()
-        card, fixed = engine.card, asyncio.run(engine.count(request))
-    else:
+    if isinstance(model, TransformersConfig):
         form = _format(config, model)
         card, fixed = form.card, len(form.encode(request))
+        card = replace(card, max_tokens=model.sampling.max_tokens or card.max_tokens)
+    elif isinstance(model, OpenAIConfig):
+        # Its server counts; until it runs, what a token is can only be guessed.
+        fixed = sum(len(line.text) for line in request.lines) // _CHARACTERS_PER_TOKEN
+        card = ModelCard(context=model.context)
+    else:
+        engine: TextEngine = imports.named(imports.ECHO)()
+        card, fixed = engine.card, asyncio.run(engine.count(request))
     return Overhead(
         fixed=fixed,
-        reply=min(config.sampling(bot).max_tokens or card.max_tokens, card.context // 2),
+        reply=min(table.sampling.max_tokens or card.max_tokens, card.context // 2),
         context=card.context,
     )
 
 
 def _format(config: Config, table: TransformersConfig) -> Any:
-    directory = imports.named(imports.RESOLVE)(
-        str(table.path or table.hub), base=config.path.parent, revision=table.revision
+    return imports.named(imports.FORMAT)(_directory(config, table))
+
+
+def _image_card(config: Config, table: DiffusersConfig) -> ImageCard:
+    card: ImageCard = imports.named(imports.MANNERS)(_directory(config, table))
+    return card
+
+
+def _directory(config: Config, table: TransformersConfig | DiffusersConfig) -> Any:
+    return imports.named(imports.RESOLVE)(
+        str(table.path or table.hub),
+        base=config.path.parent,
+        revision=table.revision,
+        kind="image" if isinstance(table, DiffusersConfig) else "text",
     )
-    return imports.named(imports.FORMAT)(directory)

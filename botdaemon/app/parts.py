@@ -8,28 +8,33 @@ from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
 from botdaemon.bots.canned import CannedBot
+from botdaemon.bots.image import ImageBot
+from botdaemon.bots.improver import Improver
 from botdaemon.bots.text import TextBot
-from botdaemon.commands import COMMANDS
+from botdaemon.commands import COMMANDS, TALKING
 from botdaemon.config import (
+    BotConfig,
+    CannedBotConfig,
     ChatConfig,
     Config,
-    EchoConfig,
+    DiffusersConfig,
+    ImageBotConfig,
     SlackConfig,
     TerminalConfig,
     TextBotConfig,
     WebConfig,
     read_token,
 )
-from botdaemon.dispatcher import House, Limits
-from botdaemon.ports import Adapter, Bot, Courier, Surroundings, TextEngine
+from botdaemon.dispatcher import TEXT, House, Limits
+from botdaemon.ports import Adapter, Bot, Courier, Painter, PromptOf, Surroundings
 from botdaemon.routes import Router, Triggers
 from botdaemon.types import Address, Room
 from botdaemon.web import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AsyncExitStack
 
+    from botdaemon.app.engines import Engines
     from botdaemon.store import Store
 
 
@@ -50,14 +55,22 @@ async def settle_rooms(config: Config, store: Store) -> None:
     await store.settle_rooms(rooms, channels, mirrors=_mirrors(config), bots=config.bots)
 
 
-def make_adapters(config: Config, store: Store) -> Iterator[Adapter]:
+def make_adapters(config: Config, store: Store, prompt_of: PromptOf) -> Iterator[Adapter]:
     for name, table in config.adapters.items():
         make = imports.named(imports.ADAPTERS[table.kind])
         if isinstance(table, WebConfig):
             about = {bot: one.about for bot, one in config.bots.items()}
-            yield make(name, store, about, config.limits.message_characters)
+            yield make(
+                name,
+                store,
+                about,
+                config.limits.message_characters,
+                file_limit=_file_limit(config),
+                prompt_of=prompt_of,
+            )
         elif isinstance(table, ChatConfig):
-            yield make(name, table, *tokens(config, name), surroundings(config, name, store))
+            around = surroundings(config, name, store, prompt_of)
+            yield make(name, table, *tokens(config, name), around)
         else:
             yield make(name, table.bot)
 
@@ -73,17 +86,26 @@ def tokens(config: Config, name: str) -> list[str]:
     return named
 
 
-def surroundings(config: Config, name: str, store: Store) -> Surroundings:
+def surroundings(
+    config: Config, name: str, store: Store, prompt_of: PromptOf | None = None
+) -> Surroundings:
     """What the adapter of a chat platform is told of the house."""
     bots = _served(config, name)
+    draws = any(isinstance(table, ImageBotConfig) for table in config.bots.values())
     return Surroundings(
         shelf=store,
         bots={bot: config.bots[bot].about for bot in bots},
         pictures={bot: url for bot in bots if (url := config.bots[bot].picture)},
-        commands=COMMANDS,
+        commands=COMMANDS if draws else TALKING,
         shared=_shared(config, name),
-        file_limit=config.limits.file_megabytes * 1_000_000,
+        file_limit=_file_limit(config),
+        prompt_of=prompt_of,
     )
+
+
+def _file_limit(config: Config) -> int:
+    """Bytes of the largest file that is taken in."""
+    return config.limits.file_megabytes * 1_000_000
 
 
 def _served(config: Config, adapter: str) -> tuple[str, ...]:
@@ -120,61 +142,62 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     )
 
 
-async def make_engines(
-    config: Config, stack: AsyncExitStack
-) -> tuple[dict[str, TextEngine], Callable[[], list[str]]]:
-    """An engine for each model, and the lines about them for /status."""
-    wanted = {bot.model for bot in config.bots.values() if isinstance(bot, TextBotConfig)}
-    engines: dict[str, TextEngine] = {}
-    local: dict[str, Any] = {}
-    for name, table in config.models.items():
-        if name not in wanted:
-            continue
-        if isinstance(table, EchoConfig):
-            engines[name] = imports.named(imports.ECHO)(delay=table.delay_seconds)
-        else:
-            local[name] = imports.named(imports.SPEC)(
-                path=str(table.path or table.hub),
-                revision=table.revision,
-                device=table.device,
-                dtype=table.dtype,
-            )
-    if not local:
-        return engines, lambda: [f"models: {', '.join(engines)}"]
-    process = await stack.enter_async_context(
-        imports.named(imports.PROCESS)(name="models", models=local, base=config.path.parent)
-    )
-    engines |= {name: process.engine(name) for name in local}
-
-    def status() -> list[str]:
-        now = process.status()
-        state = "ready" if now.ready else "starting"
-        loaded = ", ".join(now.loaded) or "none yet"
-        return [
-            f"models: {', '.join(engines)}",
-            (
-                f"model process: {state}, loaded: {loaded}, {now.memory / 2**20:.0f} MiB, "
-                f"{now.restarts} restarts"
-            ),
-        ]
-
-    return engines, status
-
-
-def make_bot(config: Config, name: str, engines: Mapping[str, TextEngine]) -> Bot:
+def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
+    """A bot that draws keeps its pictures in the store."""
     table = config.bots[name]
-    if isinstance(table, TextBotConfig):
-        sampling = config.sampling(name)
-        return TextBot(
-            name=name,
-            persona=table.persona,
-            model=table.model,
-            engine=engines[table.model],
-            sampling=sampling,
-            history_messages=table.history_messages,
-            max_tokens=sampling.max_tokens,
-        )
-    return CannedBot(name, table.lines, table.characters_per_second, table.longest_typing_seconds)
+    match table:
+        case TextBotConfig():
+            return TextBot(
+                name=name,
+                persona=table.persona,
+                model=table.model,
+                adapter=table.adapter,
+                engine=engines.text[table.model],
+                sampling=table.sampling.chosen(),
+                history_messages=table.history_messages,
+            )
+        case CannedBotConfig():
+            return CannedBot(
+                name, table.lines, table.characters_per_second, table.longest_typing_seconds
+            )
+        case ImageBotConfig():
+            if store is None:
+                raise TypeError(f"{name} has nowhere to keep pictures")
+            return ImageBot(
+                name=name,
+                model=table.model,
+                engine=engines.image[table.model],
+                keep=store.keep,
+                path=store.file,
+                source_of=imports.named(imports.SOURCE_OF),
+                options=table.options,
+                styles=table.styles,
+                improver=Improver(engines.text[table.improve], table.improve, name)
+                if table.improve
+                else None,
+                adapters=_adapters(config, table.model),
+                unsafe=table.unsafe,
+                most_pictures=table.most_pictures,
+                most_steps=table.most_steps,
+                largest_side=table.largest_side,
+            )
+
+
+def _adapters(config: Config, model: str) -> tuple[str, ...]:
+    table = config.models[model]
+    return tuple(table.adapters) if isinstance(table, DiffusersConfig) else ()
+
+
+def _line(table: BotConfig) -> str | None:
+    """The line that a bot waits in: all text bots in one, since their requests are answered
+    together, and those who draw in one for each model."""
+    match table:
+        case TextBotConfig():
+            return TEXT
+        case ImageBotConfig():
+            return f"pictures of {table.model}"
+        case CannedBotConfig():
+            return None
 
 
 def make_house(
@@ -205,7 +228,8 @@ def make_house(
             name: table.history_messages if isinstance(table, TextBotConfig) else 12
             for name, table in config.bots.items()
         },
-        thinkers=[name for name, table in config.bots.items() if isinstance(table, TextBotConfig)],
+        painters={name: bot for name, bot in bots.items() if isinstance(bot, Painter)},
+        lines={name: line for name, table in config.bots.items() if (line := _line(table))},
         couriers={
             name: adapter.traits
             for name, adapter in adapters.items()

@@ -5,12 +5,12 @@ Knows neither where the thread is kept nor where the answer goes.
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from botdaemon.bots.calls import without_call
 from botdaemon.bots.endings import Guard, name_in_line, stop_strings
 from botdaemon.errors import EngineFailed
 from botdaemon.types import ChatLine, Draft, Message, Sampling, TextRequest, Turn, Usage, Why
@@ -26,8 +26,9 @@ SPEECHLESS = "Sorry, I don't know what to say to that."
 _MAY_BE_SILENT = frozenset({Why.ROOM, Why.FOLLOW_UP, Why.CHANCE})
 #: More than any conversation has per token: what lies further back is not even counted.
 _CHARACTERS_PER_TOKEN = 8
-#: "@ada @bob," at the beginning of a message
-_MENTIONS = re.compile(r"^(?:\s*@[\w.-]+[,:]?)+\s")
+#: A prompt that is cut begins with a message whose id this divides. Ids of a thread grow by any
+#: step, so it is a prime.
+_LEAP = 7
 #: Where the cut-off beginning of a long message is moved to the start of a word.
 _WORD = 40
 _SENT = {"image": "a picture", "audio": "a recording", "video": "a video"}
@@ -54,8 +55,9 @@ class TextBot:
         engine: TextEngine,
         sampling: Sampling,
         history_messages: int,
-        max_tokens: int | None = None,
+        adapter: str = "",
     ) -> None:
+        """`adapter`: the model's LoRA adapter that it speaks with."""
         self.name = name
         self._persona = persona
         self._system = _system(persona)
@@ -63,7 +65,8 @@ class TextBot:
         self._engine = engine
         self._sampling = sampling
         self._history_messages = history_messages
-        self._max_tokens = max_tokens or sampling.max_tokens
+        self._max_tokens = sampling.max_tokens
+        self._adapter = adapter
 
     async def overhead(self) -> int:
         """Tokens of the persona and the format: what is spent before anything was said."""
@@ -124,11 +127,14 @@ class TextBot:
                 stop=stop,
                 room=turn.room,
                 title=turn.title,
+                adapter=self._adapter,
             )
             return request if await self._engine.count(request) <= budget else None
 
         # 1. Everything, as far as it can matter.
         messages = _newest(turn.history[-self._history_messages :], budget * _CHARACTERS_PER_TOKEN)
+        if len(messages) < len(turn.history) or len(messages) == self._history_messages:
+            messages = messages[-_steady(messages, len(messages)) :]
         if packed := await fitting(messages):
             return packed
         # 2. The largest number of newest messages that fits.
@@ -141,7 +147,8 @@ class TextBot:
             else:
                 many = middle - 1
         if best is not None:
-            return best
+            steady = _steady(messages, few)
+            return (await fitting(messages[-steady:]) if steady < few else best) or best
         # 3. The longest end of the newest message that fits.
         few, many = (
             0,
@@ -198,18 +205,23 @@ class TextBot:
         """The message in words, files included. A bot's own files are left out: it would learn to
         write about pictures instead of sending them.
 
-        Whom a message calls is for routing: "@ada @bob good night" and, to ada, "ada, good night"
-        are both "good night". A model as small as GPT-2 takes the name for the subject.
+        Whom a message calls is for routing. A model as small as GPT-2 takes the name for the
+        subject.
         """
-        text = _MENTIONS.sub("", message.text)
-        called, comma, rest = text.partition(",")
-        if comma and called.strip().casefold() == self.name.casefold():
-            text = rest
-        lines = [text.strip() or message.text]
+        lines = [without_call(message.text, self.name) or message.text]
         for file in message.files:
             what = _SENT.get(file.media_type.partition("/")[0], "a file")
             lines.append(f"(sent {what}: {name_in_line(file.name)})")
         return "\n".join(lines).strip()
+
+
+def _steady(messages: Sequence[Message], newest: int) -> int:
+    """So many of the newest, or a few less: where they begin moves in leaps rather than with every
+    message, so that a model can go on from what it has read for the last turn."""
+    for at in range(len(messages) - newest, len(messages) - newest // 2):
+        if messages[at].id % _LEAP == 0:
+            return len(messages) - at
+    return newest
 
 
 def _newest(messages: Sequence[Message], characters: int) -> Sequence[Message]:

@@ -3,7 +3,7 @@
 Knows no module of the house but `types` and `errors`, and nothing of what the values are used for.
 """
 
-from botdaemon.config.reader import Config, load, parse, read_token
+from botdaemon.config.reader import Config, load, parse, read_key, read_token
 from botdaemon.config.tables import (
     AccessConfig,
     AdapterConfig,
@@ -11,13 +11,18 @@ from botdaemon.config.tables import (
     CannedBotConfig,
     ChatConfig,
     DaemonConfig,
+    DeviceConfig,
+    DiffusersConfig,
     DiscordConfig,
     EchoConfig,
+    ImageBotConfig,
     LimitsConfig,
     ModelConfig,
+    OpenAIConfig,
     RoomConfig,
     SamplingConfig,
     SlackConfig,
+    StyleConfig,
     TelegramConfig,
     TerminalConfig,
     TextBotConfig,
@@ -34,13 +39,18 @@ __all__ = [
     "ChatConfig",
     "Config",
     "DaemonConfig",
+    "DeviceConfig",
+    "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
+    "OpenAIConfig",
     "RoomConfig",
     "SamplingConfig",
     "SlackConfig",
+    "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",
     "TextBotConfig",
@@ -48,6 +58,7 @@ __all__ = [
     "WebConfig",
     "load",
     "parse",
+    "read_key",
     "read_token",
     "room_name",
 ]

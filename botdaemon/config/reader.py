@@ -15,13 +15,12 @@ from botdaemon.config import locate
 from botdaemon.config.explain import Mistake, explain
 from botdaemon.config.references import references, secrets
 from botdaemon.config.secrets import concealed
-from botdaemon.config.tables import SamplingConfig, Tables, TextBotConfig, TransformersConfig
+from botdaemon.config.tables import OpenAIConfig, Tables
 from botdaemon.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdaemon import types
     from botdaemon.config.locate import Where
 
 
@@ -44,18 +43,16 @@ class Config(Tables):
         """The file it was read from, as it was named."""
         return self._path
 
+    def needs_bots(self) -> None:
+        """Serving models needs none, everything else does. Raises `ConfigError`."""
+        if not self.bots:
+            raise ConfigError(
+                self.problem(("bots",), "there is no bot: add at least one [bots.NAME] table")
+            )
+
     def problem(self, where: Where, what: str) -> str:
         """`config.toml:LINE: path: what`, for what turns out to be wrong later."""
         return _problem(self._path, self._lines, Mistake(where, what))
-
-    def sampling(self, bot: str) -> types.Sampling:
-        """How a text bot's tokens are chosen: as the bot says, else as its model's table says."""
-        table = self.bots[bot]
-        if not isinstance(table, TextBotConfig):
-            raise TypeError(f"{bot} is no text bot")
-        model = self.models[table.model]
-        base = model.sampling if isinstance(model, TransformersConfig) else SamplingConfig()
-        return table.sampling.over(base)
 
 
 def load(path: Path) -> Config:
@@ -107,15 +104,25 @@ def read_token(config: Config, adapter: str, which: str = "token") -> str | None
 
     `which` is "token", or "app_token" for the second one that Slack needs.
     """
-    table = config.adapters[adapter]
+    return _referred(config, ("adapters", adapter), config.adapters[adapter], which)
+
+
+def read_key(config: Config, model: str) -> str | None:
+    """The key that a model's servers want, if any; otherwise like `read_token`."""
+    table = config.models[model]
+    if not isinstance(table, OpenAIConfig):
+        return None
+    return _referred(config, ("models", model), table, "token")
+
+
+def _referred(config: Config, where: Where, table: Any, which: str) -> str | None:
     for source in ("file", "env", "credential"):
         key = f"{which}_{source}"
         if reference := getattr(table, key, None):
             try:
                 return _secret(source, reference)
             except ValueError as error:
-                where = ("adapters", adapter, key)
-                raise ConfigError(config.problem(where, str(error))) from None
+                raise ConfigError(config.problem((*where, key), str(error))) from None
     return None
 
 

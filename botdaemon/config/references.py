@@ -24,14 +24,14 @@ def references(document: dict[str, Any]) -> Iterator[Mistake]:
     for section, tables in document.items():
         if isinstance(tables, dict):
             yield from _same_but_for_case(section, tables)
-    if not document.get("bots"):
-        yield Mistake(("bots",), "there is no bot: add at least one [bots.NAME] table")
     for name, adapter in adapters.items():
         if adapter.get("kind") == "terminal":
             yield from _exists(("adapters", name, "bot"), adapter, "bot", bots)
         for index, served in _texts(adapter.get("bots")):
             if served not in bots:
                 yield _unknown(("adapters", name, "bots", index), "bot", served, bots)
+    for name, model in models.items():
+        yield from _model(name, model, models)
     for name, bot in bots.items():
         yield from _bot(name, bot, bots, models)
     yield from _rooms(rooms, bots, adapters)
@@ -49,16 +49,69 @@ def secrets(value: Any, where: Where = ()) -> Iterator[Mistake]:
             yield from secrets(inner, (*where, index))
 
 
-def _section(document: dict[str, Any], name: str) -> _Tables:
+def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, Any]:
     section = document.get(name)
     tables = section.items() if isinstance(section, dict) else ()
-    return {key: table for key, table in tables if isinstance(table, dict)}
+    return {key: table for key, table in tables if isinstance(table, of)}
+
+
+def _draws(model: dict[str, Any]) -> bool:
+    return model.get("kind") == "diffusers" or model.get("api") == "images"
+
+
+def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistake]:
+    where: Where = ("models", name, "fall_back")
+    if "fall_back" not in model:
+        return
+    yield from _thinks_with(where, model, models, image=_draws(model))
+    seen = [name]
+    while isinstance(other := models.get(seen[-1], {}).get("fall_back"), str):
+        if other in seen:
+            chain = " -> ".join([*seen, other])
+            yield Mistake(where, f"models fall back on each other in a circle: {chain}")
+            return
+        seen.append(other)
+
+
+def _thinks_with(
+    where: Where, table: dict[str, Any], models: _Tables, *, image: bool
+) -> Iterator[Mistake]:
+    """The model named there exists, and is of the right sort."""
+    yield from _exists(where, table, "model", models)
+    name = table.get(str(where[-1]))
+    if isinstance(name, str) and name in models and _draws(models[name]) != image:
+        wanted, is_one = ("an image", "a text") if image else ("a text", "an image")
+        yield Mistake(where, f'"{name}" is {is_one} model, name {wanted} model')
+
+
+def _adapters(
+    where: Where, names: Iterable[Any], bot: dict[str, Any], models: _Tables
+) -> Iterator[Mistake]:
+    """The model's table has the adapters."""
+    model = bot.get("model")
+    if not isinstance(model, str) or model not in models:
+        return
+    known = _section(models[model], "adapters", of=str)
+    for name in names:
+        if isinstance(name, str) and name and name not in known:
+            hint = did_you_mean(name, known) or (
+                f"; its adapters: {listed(sorted(known))}" if known else "; it has no adapters"
+            )
+            yield Mistake(where, f'models.{model} has no adapter "{name}"{hint}')
 
 
 def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iterator[Mistake]:
     where: Where = ("bots", name)
     if bot.get("kind") == "text":
-        yield from _exists((*where, "model"), bot, "model", models)
+        yield from _thinks_with((*where, "model"), bot, models, image=False)
+        yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
+    if bot.get("kind") == "image":
+        yield from _thinks_with((*where, "model"), bot, models, image=True)
+        if "improve" in bot:
+            yield from _thinks_with((*where, "improve"), bot, models, image=False)
+        for style, table in _section(bot, "styles").items():
+            used = _section(table, "adapters", of=float | int)
+            yield from _adapters((*where, "styles", style, "adapters"), used, bot, models)
     if bot.get("kind") == "canned" and bot.get("from"):
         yield from _exists((*where, "from"), bot, "bot", bots)
         source = bot["from"]

@@ -66,8 +66,8 @@ class LimitsConfig(Table):
     """turns that may wait, of all people together"""
     queue_per_person: int = Field(default=5, ge=1)
     """turns of one person that may wait"""
-    turns_at_once: int = Field(default=1, ge=1, le=1000)
-    """turns that think at the same time, in different threads"""
+    turns_at_once: int = Field(default=16, ge=1, le=1000)
+    """turns that write at the same time, in different threads; image models draw one by one"""
     merge_seconds: float = Field(default=0.6, ge=0, le=60)
     """messages of one person within this time become one turn"""
     turn_seconds: float = Field(default=300.0, gt=0)
@@ -280,17 +280,14 @@ class SamplingConfig(Table):
     max_tokens: int | None = Field(default=None, ge=1)
     """longest reply, in tokens"""
 
-    def over(self, base: SamplingConfig) -> types.Sampling:
-        """What is set here, else what `base` says."""
-        chosen = base.model_dump(exclude_none=True) | self.model_dump(exclude_none=True)
-        return types.Sampling(**chosen)
+    def chosen(self) -> types.Sampling:
+        """What is set here."""
+        return types.Sampling(**self.model_dump())
 
 
-class TransformersConfig(Table):
-    """A text model that runs on this machine."""
+class _LocalConfig(Table):
+    """What all models on this machine have in common."""
 
-    kind: Literal["transformers"]
-    """what runs it"""
     path: File | None = None
     """the model's directory"""
     hub: str | None = Field(default=None, min_length=1)
@@ -301,18 +298,90 @@ class TransformersConfig(Table):
     """where it runs: auto, cpu, mps, cuda or cuda:N"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """the numbers it computes with"""
-    sampling: SamplingConfig = SamplingConfig()
-    """how its tokens are chosen, when a bot does not say otherwise"""
+    adapters: dict[Name, File] = {}
+    """LoRA adapters trained on this model: a name and a directory each"""
+    load: Literal["start", "demand"] = "start"
+    """when it is loaded: when the daemon starts, or when it is first needed"""
+    pinned: bool = False
+    """whether it stays loaded, whatever else needs the memory"""
+    idle_minutes: float = Field(default=0.0, ge=0)
+    """time without a request after which it makes way; 0: only when the memory is needed"""
 
     @model_validator(mode="after")
-    def _source_rules(self) -> TransformersConfig:
+    def _source_rules(self) -> Self:
         if (self.path is None) == (self.hub is None):
             raise ValueError('name either path = "DIRECTORY" or hub = "OWNER/NAME"')
         if self.hub is not None and self.revision is None:
             raise ValueError("a hub model is pinned: add its revision")
         if self.path is not None and self.revision is not None:
             raise ValueError("revision belongs to hub, a directory has none")
+        if self.pinned and self.idle_minutes:
+            raise ValueError("a pinned model stays loaded: leave out pinned or idle_minutes")
         return self
+
+
+class TransformersConfig(_LocalConfig):
+    """A text model that runs on this machine."""
+
+    kind: Literal["transformers"]
+    """what runs it"""
+    quantize: Literal["none", "int8"] = "none"
+    """smaller numbers for its weights; int8 is made once and kept beside the model"""
+    offload: bool = False
+    """whether it waits in RAM, rather than on disk, when it has to leave the card"""
+    batch: int = Field(default=16, ge=1, le=512)
+    """conversations that it continues at the same time"""
+    cache_megabytes: int | None = Field(default=None, ge=16)
+    """memory for conversations under way and for what is remembered of the last ones; by default
+    512, and 96 for a small machine's int8"""
+    sampling: SamplingConfig = SamplingConfig()
+    """how its tokens are chosen, when a bot does not say otherwise"""
+
+    @model_validator(mode="after")
+    def _int8_rules(self) -> Self:
+        if self.quantize == "int8" and self.device not in ("auto", "cpu"):
+            raise ValueError('int8 is for small models on a CPU: say device = "cpu"')
+        if self.quantize == "int8" and self.adapters:
+            raise ValueError("an int8 model takes no adapters: leave out quantize or adapters")
+        return self
+
+
+class DiffusersConfig(_LocalConfig):
+    """An image model that runs on this machine: the directory of any diffusers pipeline."""
+
+    kind: Literal["diffusers"]
+    """what runs it"""
+    offload: bool | Literal["always"] = False
+    """whether it waits in RAM when it has to leave the card; "always": only the part that works is
+    on the card, for models larger than it"""
+    checker: bool = True
+    """whether the model's safety checker, if it has one, looks at every picture"""
+
+
+class OpenAIConfig(_TokenConfig):
+    """A model on servers that speak OpenAI's protocol, such as vLLM, llama.cpp or this daemon's own
+    serve-models."""
+
+    kind: Literal["openai"]
+    """what runs it"""
+    servers: Annotated[
+        tuple[Url, ...], Field(strict=False, min_length=1, description="their addresses")
+    ]
+    """their addresses, such as "http://127.0.0.1:8000/v1"; the least busy one is asked"""
+    model: str = Field(min_length=1, description="the model's name there")
+    """the model's name there"""
+    api: Literal["chat", "completions", "images"] = "chat"
+    """which of its interfaces is used; images: it is an image model"""
+    context: int = Field(default=4096, ge=16)
+    """tokens that it takes, prompt and reply together"""
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    """longest time without a sign of life"""
+    retries: int = Field(default=2, ge=0, le=10)
+    """further attempts at a request that was not begun to be answered"""
+    fall_back: str | None = None
+    """the [models.NAME] that answers when no server does"""
+    sampling: SamplingConfig = SamplingConfig()
+    """how its tokens are chosen, when a bot does not say otherwise"""
 
 
 class EchoConfig(Table):
@@ -324,7 +393,16 @@ class EchoConfig(Table):
     """how long it pretends to think before each piece of an answer"""
 
 
-ModelConfig = Annotated[TransformersConfig | EchoConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[
+    TransformersConfig | DiffusersConfig | OpenAIConfig | EchoConfig, Field(discriminator="kind")
+]
+
+
+class DeviceConfig(Table):
+    """A device that models run on."""
+
+    memory_gigabytes: float = Field(gt=0, description="how much of its memory models may take")
+    """how much of its memory models may take"""
 
 
 # --- [bots.NAME] ----------------------------------------------------------------------------
@@ -351,6 +429,8 @@ class TextBotConfig(_BotConfig):
     kind: Literal["text"]
     """what sort of bot it is"""
     model: str = Field(description="the name of a [models.NAME] table")
+    adapter: str = ""
+    """the model's LoRA adapter that it speaks with"""
     persona: str = ""
     """who it is, said to the model before every conversation"""
     history_messages: int = Field(default=40, ge=1, le=10_000)
@@ -373,7 +453,44 @@ class CannedBotConfig(_BotConfig):
     """longest time it types at one answer"""
 
 
-BotConfig = Annotated[TextBotConfig | CannedBotConfig, Field(discriminator="kind")]
+class StyleConfig(Table):
+    """A style that pictures can be asked for in."""
+
+    prompt: str = ""
+    """put around the prompt, which takes the place of {}; appended when there is no {}"""
+    negative: str = ""
+    """what should not be seen"""
+    adapters: dict[Name, float] = {}
+    """the model's LoRA adapters to use, each with its weight"""
+
+
+class ImageBotConfig(_BotConfig):
+    """A bot that draws."""
+
+    kind: Literal["image"]
+    """what sort of bot it is"""
+    model: str = Field(description="the name of a [models.NAME] table of an image model")
+    improve: str | None = None
+    """the name of a text model that writes a better prompt first; it is shown"""
+    options: str = ""
+    """options that hold when nobody says otherwise, such as "--steps 20 --size 768x512" """
+    styles: dict[Name, StyleConfig] = {}
+    """styles that people can ask for with --style NAME"""
+    follow_up: bool = False
+    """whether it goes on drawing what somebody says who has just asked it for a picture"""
+    unsafe: Literal["hide", "cover", "show"] = "hide"
+    """hide: what the model's checker objects to is not shown, and without a checker every picture
+    is covered until somebody wants to see it, unless the model says that it is harmless; cover:
+    every picture is covered; show: none is"""
+    most_pictures: int = Field(default=4, ge=1, le=16)
+    """pictures that may be asked for at once"""
+    most_steps: int = Field(default=100, ge=1, le=1000)
+    """steps that may be asked for"""
+    largest_side: int = Field(default=1536, ge=64, le=8192)
+    """pixels of the longer side that may be asked for"""
+
+
+BotConfig = Annotated[TextBotConfig | CannedBotConfig | ImageBotConfig, Field(discriminator="kind")]
 
 
 # --- [rooms.NAME] ---------------------------------------------------------------------------
@@ -403,6 +520,7 @@ class Tables(Table):
     daemon: DaemonConfig
     adapters: dict[Name, AdapterConfig] = {}
     models: dict[Name, ModelConfig] = {}
+    devices: dict[Device, DeviceConfig] = {}
     bots: dict[Name, BotConfig] = {}
     rooms: dict[RoomName, RoomConfig] = {}
     limits: LimitsConfig = LimitsConfig()

@@ -1,33 +1,33 @@
 """The dispatcher: events in, turns out. Knows neither platforms nor models.
 
 `deliver` records an event and returns; what it calls for happens in `turns`, the commands in
-`orders`, and all speaking in `mouth`.
+`orders`, what is wanted of pictures in `pictures`, and all speaking in `mouth`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdaemon import commands
-from botdaemon.access import Access, Admission
+from botdaemon.access import Admission
+from botdaemon.dispatcher.gate import Gate
+from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.letters import relay
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
-from botdaemon.dispatcher.turns import Limits, Turns
+from botdaemon.dispatcher.pictures import Pictures
+from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
     Address,
-    Call,
     Command,
     Control,
     Deleted,
     Edited,
     Event,
-    Here,
     Identity,
     Kind,
     Letter,
@@ -39,46 +39,15 @@ from botdaemon.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Sequence
 
-    from botdaemon.ports import Bot, Traits
-    from botdaemon.store import Store
+    from botdaemon.store import Store, Want
 
-__all__ = ["Dispatcher", "House", "Limits"]
-
-log = logging.getLogger(__name__)
+__all__ = ["TEXT", "Dispatcher", "House", "Limits"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
 EMPTY = "the message is empty"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """Who is there: what the dispatcher is told once, when it starts."""
-
-    bots: Mapping[str, Bot]
-    #: one line about each bot, for people
-    about: Mapping[str, str]
-    #: bots that think with a model, and wait in line for it
-    thinkers: Collection[str]
-    #: messages of a thread that each bot reads
-    history: Mapping[str, int]
-    #: adapters that need letters
-    couriers: Mapping[str, Traits]
-    #: bots that each adapter speaks for outside rooms, the default first
-    serving: Mapping[str, tuple[str, ...]]
-    route: Callable[[Posted, Here], Sequence[Call]]
-    limits: Limits = field(default_factory=Limits)
-    access: Access = field(default_factory=lambda: Access({}))
-    #: channels of each adapter in which everything is for a bot, so that `!help` is, too
-    ours: Mapping[str, Collection[str]] = field(default_factory=dict)
-    #: characters
-    longest_message: int = 16_000
-    #: seconds; what was said longer ago while the daemon was away is not answered
-    stale: float = 3600.0
-    #: lines for /status
-    status: Callable[[], list[str]] = list
 
 
 class Dispatcher:
@@ -89,17 +58,30 @@ class Dispatcher:
         self._house = house
         self._post = post
         self._mouth = Mouth(store, house.couriers, post)
+        self._gate = Gate(store, self._mouth, house.access)
         self.turns = Turns(
-            store, house.bots, house.thinkers, house.history, self._mouth, house.limits, tasks
+            store, house.bots, house.lines, house.history, self._mouth, house.limits, tasks
         )
+        self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
         self._orders = Orders(
-            store, self.turns, self._mouth, house.access, house.about, house.serving, house.status
+            store,
+            self.turns,
+            self._mouth,
+            self._pictures,
+            house.access,
+            house.about,
+            house.serving,
+            house.status,
         )
 
     async def recover(self) -> None:
         """Take up the turns that were open when the daemon last stopped."""
         for obligation in await self._store.recover():
             self.turns.take(obligation)
+
+    async def prompt_of(self, address: Address, platform_id: str) -> str:
+        """`ports.Surroundings.prompt_of`: the prompt of the picture in a message of ours."""
+        return await self._pictures.prompt_of(address, platform_id)
 
     async def deliver(self, event: Event) -> int:
         """`ports.Deliver`: returns when the event is on disk."""
@@ -126,26 +108,34 @@ class Dispatcher:
         if event.missed and time.time() - said.sent_at > self._house.stale:
             event = replace(event, past=True)
         if said.author is not None and not event.past:
-            match await self._admission(said.author, event, said.address):
+            match await self._gate.admission(said.author, event, said.address):
                 case Admission.IGNORED:
                     return 0
                 case Admission.STRANGER:
-                    return await self._turn_away(event.key, said.address, said.author)
+                    return await self._gate.turn_away(event.key, said.address, said.author)
         if problem := self._problem(said):
             if said.author is None or said.address.adapter not in self._house.couriers:
                 raise Refused(problem)
             if problem is EMPTY or event.past:  # on chat platforms nobody needs to be told
                 return 0
-            return await self._refuse(event.key, said.address, said.author, problem)
+            return await self._gate.refuse(event.key, said.address, said.author, problem)
         typed, unknown = self._typed(event)
+        want = None
         if typed or unknown:
             event = replace(event, message=replace(said, kind=Kind.COMMAND))
-        recorded = await self._recorded(event)
+        if typed and not event.past:
+            want = self._pictures.want(*typed, said.address, said.reply_to)
+        recorded = await self._recorded(
+            self._store.record_posted(event, self._house.route, self._relay, want)
+        )
         if recorded.duplicate or event.past:
             return recorded.message
         self._post.post(recorded.relayed)
         if unknown:
             await self._mouth.tell(recorded.thread, said.address, unknown)
+        if want is not None and said.author is not None:
+            await self._grant(recorded, want, said.address, said.author, event.server)
+            return recorded.message
         if typed and said.author is not None:
             await self._obey(
                 Order(
@@ -154,6 +144,8 @@ class Dispatcher:
                     thread=recorded.thread,
                     address=said.address,
                     who=said.author,
+                    direct=event.direct,
+                    of=said.reply_to,
                 )
             )
         for obligation in recorded.obligations:
@@ -203,56 +195,16 @@ class Dispatcher:
             return (typed if ours or event.mentioned or aside else None), ""
         return typed, ""
 
-    async def _admission(
-        self, who: Identity, event: Posted | Command | Pressed | Reacted, address: Address
-    ) -> Admission:
-        direct = not isinstance(event, Reacted) and event.direct
-        admission = self._house.access.judge(
-            who, channel=address.channel, server=event.server, roles=event.roles, direct=direct
-        )
-        if admission is Admission.STRANGER and await self._store.paired(who):
-            return Admission.WELCOME
-        return admission
-
-    async def _turn_away(self, key: str, address: Address, who: Identity) -> int:
-        """A stranger is told how to be let in, once. What they wrote is not kept."""
-        recorded = await self._store.record_asked(address, key, who)
-        if recorded.duplicate:
-            return 0
-        code = await self._store.pairing_code(who, recorded.thread, address)
-        if not code:
-            return 0
-        log.info(
-            "%s (account %s on %s) asks to be let in",
-            who.name,
-            who.account,
-            who.adapter,
-            extra={"event": "pairing_asked", "adapter": who.adapter},
-        )
-        words = (
-            f"I do not know you yet. Your code is **{code}**: give it to an admin of mine, who "
-            f"lets you in with `/pair {code}`. It is good for an hour."
-        )
-        return await self._mouth.tell(recorded.thread, address, words, only_for=who.account)
-
-    async def _refuse(self, key: str, address: Address, who: Identity, problem: str) -> int:
-        """Say why something was not recorded, once."""
-        recorded = await self._store.record_asked(address, key, who)
-        if not recorded.duplicate:
-            await self._mouth.tell(recorded.thread, address, problem, only_for=who.account)
-        return 0
-
-    async def _recorded(self, event: Posted) -> Recorded:
-        recording = asyncio.ensure_future(
-            self._store.record_posted(event, self._house.route, self._relay)
-        )
+    async def _recorded(self, recording: Awaitable[Recorded]) -> Recorded:
+        """What became of an event that may oblige somebody."""
+        under_way = asyncio.ensure_future(recording)
         try:
-            return await asyncio.shield(recording)
+            return await asyncio.shield(under_way)
         except asyncio.CancelledError:
             # The adapter lost its connection meanwhile. The transaction happens all the same, and
-            # when the platform delivers the message again, it is a duplicate that obliges nobody:
+            # when the platform delivers the event again, it is a duplicate that obliges nobody:
             # so its turns are taken on now.
-            recording.add_done_callback(self._take_on)
+            under_way.add_done_callback(self._take_on)
             raise
 
     def _take_on(self, recording: asyncio.Future[Recorded]) -> None:
@@ -268,14 +220,17 @@ class Dispatcher:
         return relay(said, others, self._house.couriers)
 
     async def _reacted(self, event: Reacted) -> int:
-        if await self._admission(event.who, event, event.address) is not Admission.WELCOME:
+        if await self._gate.admission(event.who, event, event.address) is not Admission.WELCOME:
             return 0
         return (await self._store.record_rating(event)).message
 
     async def _command(self, event: Command) -> int:
-        admission = await self._admission(event.who, event, event.address)
+        admission = await self._gate.admission(event.who, event, event.address)
         if admission is Admission.STRANGER:
-            return await self._turn_away(event.key, event.address, event.who)
+            return await self._gate.turn_away(event.key, event.address, event.who)
+        want = self._pictures.want(event.name, event.argument, event.address, "")
+        if want is not None and admission is Admission.WELCOME:
+            return await self._wished(event, want)
         recorded = await self._store.record_asked(event.address, event.key, event.who)
         if recorded.duplicate:
             return 0
@@ -293,24 +248,82 @@ class Dispatcher:
                 thread=recorded.thread,
                 address=event.address,
                 who=event.who,
+                direct=event.direct,
             )
         )
 
     async def _pressed(self, event: Pressed) -> int:
-        if await self._admission(event.who, event, event.address) is not Admission.WELCOME:
+        if await self._gate.admission(event.who, event, event.address) is not Admission.WELCOME:
             return 0
         if event.control in (Control.GOOD, Control.BAD):
             return (await self._store.record_rating(event)).message
+        want = self._pictures.want(
+            event.control, event.text, event.address, event.platform_id, exactly=True
+        )
+        if want is not None:
+            return await self._wished(event, want)
+        if event.control is Control.DELETE:
+            return await self._deleting(event)
         recorded = await self._store.record_asked(
             event.address, event.key, event.who, event.platform_id
         )
         if recorded.duplicate:
             return recorded.message
-        if event.control is Control.STOP:
-            await self.turns.stop(recorded.thread)
-        else:
-            await self._orders.retry(recorded.thread, recorded.message or None)
+        match event.control:
+            case Control.STOP:
+                # Under a live draft it stops this one: others may wait for theirs in the thread.
+                turn = await self._store.turn_shown_at(event.address, event.platform_id)
+                await self.turns.stop(recorded.thread, turn)
+            case Control.RETRY:
+                await self._orders.retry(recorded.thread, recorded.message or None)
+            case Control.SETTINGS | Control.EDIT:
+                await self._obey(
+                    Order(
+                        name=event.control.value,
+                        argument="",
+                        thread=recorded.thread,
+                        address=event.address,
+                        who=event.who,
+                        of=event.platform_id,
+                        pressed=True,
+                    )
+                )
         return recorded.message
+
+    async def _deleting(self, event: Pressed) -> int:
+        order = Order(
+            name=event.control.value,
+            argument="",
+            thread=0,  # it is the picture that matters, wherever it is
+            address=event.address,
+            who=event.who,
+            of=event.platform_id,
+            pressed=True,
+        )
+        try:
+            await self._pictures.delete(order, event)
+        except Refused as error:
+            await self._gate.refuse(event.key, event.address, event.who, str(error))
+        return 0
+
+    async def _wished(self, event: Pressed | Command, want: Want) -> int:
+        """A button or a platform's own command that calls for a turn; returns the id of what the
+        daemon says to it, 0 for nothing."""
+        recorded = await self._recorded(self._store.record_wish(event, want))
+        return await self._grant(recorded, want, event.address, event.who, event.server)
+
+    async def _grant(
+        self, recorded: Recorded, want: Want, address: Address, who: Identity, server: str
+    ) -> int:
+        """Take on the turn of a wish, or say why there is none."""
+        if recorded.duplicate:
+            return 0
+        if not recorded.obligations:
+            words = self._pictures.vain(want)
+            return await self._mouth.tell(recorded.thread, address, words, only_for=who.account)
+        for obligation in recorded.obligations:
+            await self.turns.accept(obligation, server=server)
+        return 0
 
     async def _obey(self, order: Order) -> int:
         """The id of what the daemon says to it, 0 for nothing."""

@@ -27,7 +27,7 @@ def relay(
     said: Message, addresses: Iterable[Address], couriers: Mapping[str, Traits]
 ) -> list[Letter]:
     """What was said at one address of a thread, for the others, with the speaker named."""
-    speaker = _PUNCTUATION.sub(r"\\\1", said.speaker)  # a name is no markup
+    speaker = plain(said.speaker)
     letters = []
     for address in addresses:
         if (traits := couriers.get(address.adapter)) is not None:
@@ -36,6 +36,11 @@ def relay(
             ).parts
             letters += write(address, _with_files(parts, said.files, traits))
     return letters
+
+
+def plain(name: str) -> str:
+    """A name in Markdown: it is no markup."""
+    return _PUNCTUATION.sub(r"\\\1", name)
 
 
 def answer(
@@ -49,7 +54,8 @@ def answer(
     controls: tuple[Control, ...],
 ) -> list[Letter]:
     """An answer's letters for one address: the reply reference on the first, the controls on the
-    last that has text (not every platform has buttons under a file)."""
+    last that has text (not every platform has buttons under a file). A first part with a file (see
+    `captioned`) is text and picture in one."""
     letters = write(address, _with_files(parts, files, traits), speaker=speaker)
     if not letters:
         return []
@@ -57,6 +63,17 @@ def answer(
     last = max(len(parts), 1) - 1
     letters[last] = replace(letters[last], controls=controls)
     return letters
+
+
+def captioned(text: str, files: Sequence[File], traits: Traits) -> Part | None:
+    """The text and the first file as one part, where the platform shows them in one message and
+    both fit; else None."""
+    if not traits.captions or not text.strip() or not files or files[0].size > traits.file_limit:
+        return None
+    split = render.split(text, replace(traits, text_limit=traits.captions))
+    if len(split.parts) != 1 or split.rest:
+        return None
+    return replace(split.parts[0], file=files[0])
 
 
 def write(
@@ -87,6 +104,5 @@ def _file_part(file: File, traits: Traits) -> Part:
         return Part(file=file)
     most = f"{traits.file_limit / 1e6:.0f} MB"
     takes = f"files of at most {most}" if traits.file_limit else "no files"
-    name = _PUNCTUATION.sub(r"\\\1", file.name)
-    words = f"*{name} has {file.size / 1e6:.1f} MB, and this platform takes {takes}*"
+    words = f"*{plain(file.name)} has {file.size / 1e6:.1f} MB, and this platform takes {takes}*"
     return render.split(words, traits).parts[0]

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from botdaemon import render
-from botdaemon.dispatcher.letters import CONTROLS, answer, write
-from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation
+from botdaemon.dispatcher.letters import CONTROLS, answer, captioned, write
+from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +26,8 @@ class Post(Protocol):
     def post(self, addresses: Iterable[Address]) -> None:
         """There are letters for these addresses."""
 
-    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[str], None]]:
-        """Typing at a turn's addresses; yields what shows the text so far."""
+    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[Draft], None]]:
+        """Typing at a turn's addresses; yields what shows the answer so far."""
 
 
 class Mouth:
@@ -39,8 +39,8 @@ class Mouth:
         self._post = post
         self._apologies: dict[tuple[int, int, str], float] = {}
 
-    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[str], None]]:
-        """Typing, and the growing text, at all addresses of a turn."""
+    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[Draft], None]]:
+        """Typing, and the growing answer, at all addresses of a turn."""
         return self._post.live(obligation)
 
     async def answer(self, obligation: Obligation, draft: Draft, *, close: str) -> str:
@@ -51,7 +51,7 @@ class Mouth:
             return state
         letters: list[Letter] = []
         for address in obligation.addresses:
-            letters += await self._letters(obligation, address, draft.text, draft.files)
+            letters += await self._letters(obligation, address, draft)
         said = Message(
             address=_home(obligation),
             text=draft.text,
@@ -99,7 +99,7 @@ class Mouth:
     ) -> None:
         letters: list[Letter] = []
         for address in addresses:
-            letters += await self._letters(obligation, address, text, (), notice=True)
+            letters += await self._letters(obligation, address, Draft(text=text), notice=True)
         await self._store.say(
             Message(
                 address=_home(obligation),
@@ -131,30 +131,39 @@ class Mouth:
         self,
         obligation: Obligation,
         address: Address,
-        text: str,
-        files: tuple[File, ...],
+        draft: Draft,
         *,
         notice: bool = False,
     ) -> list[Letter]:
         traits = self._couriers.get(address.adapter)
         if traits is None:
             return []
-        split = render.split(text, traits)
-        if split.rest:
-            whole = await self._store.keep(
-                split.rest.encode("utf-8", "replace"), "reply.md", "text/markdown"
-            )
-            files = (*files, whole)
+        parts, files = await self._parts(draft, traits)
+        controls = CONTROLS if draft.controls is None else draft.controls
         where, platform_id = obligation.reply_to or (None, "")
         return answer(
             address,
-            split.parts,
+            parts,
             files,
             traits,
             speaker="" if notice else obligation.bot,
             reply_to=platform_id if where == address else "",
-            controls=() if notice or not traits.buttons else CONTROLS,
+            controls=() if notice or not traits.buttons else controls,
         )
+
+    async def _parts(
+        self, draft: Draft, traits: Traits
+    ) -> tuple[tuple[Part, ...], tuple[File, ...]]:
+        """An answer as the parts that a platform takes, and the files that follow them."""
+        whole = captioned(draft.text, draft.files, traits)
+        if whole is not None:
+            return (whole,), draft.files[1:]
+        split = render.split(draft.text, traits)
+        if not split.rest:
+            return split.parts, draft.files
+        rest = split.rest.encode("utf-8", "replace")
+        file = await self._store.keep(rest, "reply.md", "text/markdown")
+        return split.parts, (*draft.files, file)
 
 
 def _home(obligation: Obligation) -> Address:

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdaemon.commands import COMMANDS, unknown
+from botdaemon.commands import COMMANDS, TALKING, unknown
+from botdaemon.dispatcher.letters import plain
 from botdaemon.errors import Refused
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from botdaemon.access import Access
     from botdaemon.dispatcher.mouth import Mouth
-    from botdaemon.dispatcher.turns import Turns
+    from botdaemon.dispatcher.pictures import Pictures
+    from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
 
@@ -26,13 +28,19 @@ _ADMIN = {spec.name for spec in COMMANDS if spec.admin}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A command, wherever it came from."""
+    """A command, or a button that does what a command does, wherever it came from."""
 
     name: str
     argument: str
     thread: int
     address: Address
     who: Identity
+    #: it was given in a direct channel
+    direct: bool = False
+    #: the platform's id of the message that was replied to, or that carries the button
+    of: str = ""
+    #: it was a button: it belongs to that very message
+    pressed: bool = False
 
 
 class Orders:
@@ -43,6 +51,7 @@ class Orders:
         store: Store,
         turns: Turns,
         mouth: Mouth,
+        pictures: Pictures,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -51,6 +60,7 @@ class Orders:
         self._store = store
         self._turns = turns
         self._mouth = mouth
+        self._pictures = pictures
         self._access = access
         self._about = about
         self._serving = serving
@@ -70,6 +80,13 @@ class Orders:
             "bots": self._bots,
             "whoami": self._whoami,
             "pair": self._pair,
+            "queue": self._queue,
+            # Those that lack what they need: see `Pictures.want`.
+            "draw": self._pictures.how_to_draw,
+            "edit": self._pictures.how_to_edit,
+            "settings": self._pictures.settings,
+            "delete": self._pictures.delete,
+            "defaults": self._pictures.defaults,
         }
         if order.name in _ADMIN and not self._access.is_admin(order.who):
             raise unknown(order.name)  # the same words as for a command that does not exist
@@ -87,7 +104,7 @@ class Orders:
         admin = self._access.is_admin(order.who)
         lines = [
             f"- `/{' '.join(filter(None, (spec.name, spec.argument)))}` {spec.help}"
-            for spec in COMMANDS
+            for spec in (COMMANDS if self._pictures.drawn else TALKING)
             if admin or not spec.admin
         ]
         return "\n".join(["Write to talk. Besides that there is:", "", *lines])
@@ -120,6 +137,29 @@ class Orders:
             *self._status(),
         ]
         return "\n".join(f"- {line}" for line in lines)
+
+    async def _queue(self, order: Order) -> str:
+        queue = self._turns.queue()
+        names = await self._store.names({one.obligation.asked_by for one in queue})
+
+        def line(one: Waiting) -> str:
+            turn = one.obligation
+            where = turn.reply_to[0] if turn.reply_to else order.address
+            here = (where.adapter, where.channel) == (order.address.adapter, order.address.channel)
+            # Who talks elsewhere is nobody's business here.
+            who = names.get(turn.asked_by, "somebody") if here else "somebody elsewhere"
+            estimate = f", in about {one.seconds:.0f} s" if one.seconds >= 1 else ""
+            return f"{plain(who)}: **{plain(turn.bot)}**{estimate}"
+
+        working = [f"- {line(one)}" for one in queue if one.thinks]
+        waiting = [
+            f"{place}. {line(one)}"
+            for place, one in enumerate((one for one in queue if not one.thinks), 1)
+        ]
+        if not queue:
+            return "Nobody waits for anything."
+        under_way = ["Under way:", "", *working] if working else []
+        return "\n".join([*under_way, *(["", "Waiting:", "", *waiting] if waiting else [])])
 
     async def _bots(self, order: Order) -> str:
         room = await self._store.room_of(order.thread)

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdaemon import logs
 from botdaemon.dispatcher.line import Line
 from botdaemon.dispatcher.meters import Meter, Rates
 from botdaemon.errors import BotdaemonError, EngineDied, StoreError
+from botdaemon.ports import Painter
 from botdaemon.types import Draft, Obligation, Turn
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Show = Callable[[str], None]
+Show = Callable[[Draft], None]
+
+#: the line of the bots that write; a text model continues many conversations at once, an image
+#: model draws one request at a time
+TEXT = "text"
 
 #: a turn under which so many model processes died is given up
 MOST_DEATHS = 3
@@ -42,7 +47,8 @@ class Limits:
     #: turns that wait, of everybody and of one person
     queue: int = 200
     queue_per_person: int = 5
-    turns_at_once: int = 1
+    #: turns that write side by side; the lines of image models have one slot each
+    turns_at_once: int = 16
     #: messages of one person that come within this time of each other become one turn
     merge: float = 0.6
     #: so much longer is waited for the rest of a text that its platform has cut
@@ -59,12 +65,38 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class _Actor:
-    """A thread's turns; the first of `todo` is under way in `task`."""
+    """A thread's turns: `current`, under way in `task`, is one of `todo`."""
 
-    todo: deque[Obligation] = field(default_factory=deque)
+    todo: list[Obligation]
+    current: int = 0
     task: asyncio.Task[None] | None = None
     #: turns that somebody stopped; what comes after is not meant
     stopped: set[int] = field(default_factory=set)
+    #: people in the order in which their last turns began
+    served: list[int] = field(default_factory=list)
+
+    def begin_next(self) -> Obligation:
+        """The turn of whoever was served longest ago here; one person's turns as they came."""
+
+        def last(turn: Obligation) -> int:
+            return self.served.index(turn.asked_by) if turn.asked_by in self.served else -1
+
+        turn = min(self.todo, key=last)
+        if turn.asked_by in self.served:
+            self.served.remove(turn.asked_by)
+        self.served.append(turn.asked_by)
+        self.current = turn.turn
+        return turn
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A turn that was accepted and is not answered yet."""
+
+    obligation: Obligation
+    thinks: bool
+    #: until it begins, as far as that can be told; 0 while nobody knows
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -85,7 +117,7 @@ class Turns:
         self,
         store: Store,
         bots: Mapping[str, Bot],
-        thinkers: Collection[str],
+        lines: Mapping[str, str],
         history: Mapping[str, int],
         mouth: Mouth,
         limits: Limits,
@@ -93,12 +125,14 @@ class Turns:
     ) -> None:
         self._store = store
         self._bots = bots
-        self._thinkers = thinkers
         self._history = history
         self._mouth = mouth
         self._limits = limits
         self._tasks = tasks
-        self._line = Line(limits.turns_at_once)
+        self._line_names = lines
+        self._lines = {
+            name: Line(limits.turns_at_once if name == TEXT else 1) for name in lines.values()
+        }
         self._rates = Rates(limits.per_person, limits.per_channel, limits.per_server)
         self._bots_met = Meter(limits.to_bots, 3600.0)
         self._actors: dict[int, _Actor] = {}
@@ -107,15 +141,30 @@ class Turns:
         self._closed = False
         self._quiet = asyncio.Event()
         self._quiet.set()
-        #: turns that think at this moment
-        self.running = 0
-        #: seconds a turn takes, smoothed: the estimate that is shown in the line
-        self.pace = 0.0
+        self._thinking: set[int] = set()
+
+    @property
+    def running(self) -> int:
+        """Turns that think at this moment."""
+        return len(self._thinking)
 
     @property
     def waiting(self) -> int:
         """Turns that have been accepted and do not think yet."""
         return self._asked.total() - self.running
+
+    def queue(self) -> list[Waiting]:
+        """Those that think, then those that wait: line by line, in the order in which they will be
+        called as things stand; last those behind others of their own thread."""
+        todo = {turn.turn: turn for actor in self._actors.values() for turn in actor.todo}
+        found = [Waiting(turn, True) for turn in todo.values() if turn.turn in self._thinking]
+        for line in self._lines.values():
+            found += [
+                Waiting(todo[turn], False, line.seconds(place))
+                for place, turn in enumerate(line.waiting(), 1)
+            ]
+        listed = {one.obligation.turn for one in found}
+        return found + [Waiting(turn, False) for turn in todo.values() if turn.turn not in listed]
 
     # --- taking turns on ---------------------------------------------------------------------
 
@@ -161,7 +210,7 @@ class Turns:
         if actor is not None:
             actor.todo.append(obligation)
             return
-        self._actors[obligation.thread] = actor = _Actor(deque([obligation]))
+        self._actors[obligation.thread] = actor = _Actor([obligation])
         self._tasks.create_task(
             self._act(obligation.thread, actor), name=f"thread {obligation.thread}"
         )
@@ -194,16 +243,17 @@ class Turns:
         self._bots_met.count(key)
         return True
 
-    async def stop(self, thread: int) -> int:
-        """Stop a thread's turns, the one under way and those that wait; returns how many."""
+    async def stop(self, thread: int, turn: int = 0) -> int:
+        """Stop a thread's turns, the one under way and those that wait, or just one of them;
+        returns how many."""
         actor = self._actors.get(thread)
         if actor is None:
             return 0
-        stopped = {obligation.turn for obligation in actor.todo}
+        stopped = {one.turn for one in actor.todo if turn in (0, one.turn)}
         # What is said from now on must not join a turn that is stopped.
-        await self._store.seal_turns(thread)
+        await self._store.seal_turns(stopped)
         actor.stopped |= stopped
-        if actor.task is not None and actor.todo[0].turn in stopped:
+        if actor.task is not None and actor.current in stopped:
             actor.task.cancel()
         return len(stopped)
 
@@ -216,10 +266,10 @@ class Turns:
 
     async def _act(self, thread: int, actor: _Actor) -> None:
         while actor.todo and not self._closed:
-            obligation = actor.todo[0]
+            obligation = actor.begin_next()
             with logs.context(thread=thread, bot=obligation.bot):
                 await self._run(actor, obligation)
-            actor.todo.popleft()
+            actor.todo.remove(obligation)
             actor.stopped.discard(obligation.turn)
             self._joined_at.pop(obligation.turn, None)
             self._asked[obligation.asked_by] -= 1
@@ -245,8 +295,7 @@ class Turns:
                         actor.task = None
                 if obligation.turn in actor.stopped and course.outcome != "answered":
                     course.outcome = "stopped"
-                    # What had been said by then stays.
-                    await self._mouth.answer(obligation, course.draft, close="stopped")
+                    await self._mouth.answer(obligation, self._said_so_far(course), close="stopped")
                 break
             except StoreError as error:
                 # Nothing is lost: the turn is on disk, and there may be space again soon.
@@ -254,29 +303,41 @@ class Turns:
                 await asyncio.sleep(STORE_PAUSE)
         self._log(course)
 
+    def _said_so_far(self, course: _Course) -> Draft:
+        """What stays of an answer that was stopped: of a text its beginning, of pictures those that
+        were finished. How far the next one had come is nothing to keep."""
+        draft = course.draft
+        if draft.final or not isinstance(self._bots.get(course.obligation.bot), Painter):
+            return draft
+        return replace(draft, text="")
+
     async def _course(self, course: _Course) -> None:
         obligation = course.obligation
+        name = self._line_names.get(obligation.bot, "")
+        line = self._lines.get(name)
         async with self._mouth.live(obligation) as show:
+
+            def moved(place: int) -> None:
+                show(Draft(text=_waits(name, place, line.seconds(place) if line else 0.0)))
+
             # 1. A burst of messages becomes one turn: wait until it has been quiet for a moment.
             await self._quiet_moment(obligation.turn)
             # 2. Wait in line, and say so. A bot that needs no model waits for nobody.
             async with (
-                self._line.slot(lambda place: show(self._place(place)))
-                if obligation.bot in self._thinkers
-                else nullcontext()
+                line.slot(obligation.turn, obligation.asked_by, moved) if line else nullcontext()
             ):
                 if self._closed:
                     return
-                self.running += 1
+                self._thinking.add(obligation.turn)
                 self._quiet.clear()
                 course.began = time.monotonic()
                 try:
                     await self._think(course, show)
                 finally:
-                    taken = time.monotonic() - course.began
-                    self.pace = taken if not self.pace else 0.8 * self.pace + 0.2 * taken
-                    self.running -= 1
-                    if not self.running:
+                    if line and course.outcome == "answered":
+                        line.took(time.monotonic() - course.began)
+                    self._thinking.discard(obligation.turn)
+                    if not self._thinking:
                         self._quiet.set()
 
     async def _quiet_moment(self, turn: int) -> None:
@@ -284,12 +345,6 @@ class Turns:
         while (end := self._joined_at[turn] + self._limits.merge) > now:
             await asyncio.sleep(end - now)
             now = time.monotonic()
-
-    def _place(self, place: int) -> str:
-        ahead = place - 1 + self.running
-        others = "1 other answer" if ahead == 1 else f"{ahead} other answers"
-        estimate = f", about {ahead * self.pace:.0f} s" if self.pace >= 1 else ""
-        return f"*waiting for {others}{estimate}…*"
 
     async def _think(self, course: _Course, show: Show) -> None:
         obligation = course.obligation
@@ -310,7 +365,7 @@ class Turns:
                     continue
                 course.outcome, error = "dead", str(died)
                 apology = (
-                    "I am sorry, this message stopped my model several times. I have to leave it."
+                    "I am sorry, my model failed at this message several times. I have to leave it."
                 )
             except TimeoutError:
                 error = f"no answer within {self._limits.turn:.0f} s"
@@ -341,7 +396,7 @@ class Turns:
                 course.draft = draft
                 if draft.final:
                     return
-                show(draft.text)
+                show(draft)
 
     def _log(self, course: _Course) -> None:
         """The one canonical line of a turn."""
@@ -361,3 +416,11 @@ class Turns:
                 "outcome": course.outcome,
             },
         )
+
+
+def _waits(line: str, place: int, seconds: float) -> str:
+    """What a place in line is called; so many others end before this one begins."""
+    what = "answer" if line == TEXT else "picture"
+    others = f"1 other {what}" if place == 1 else f"{place} other {what}s"
+    estimate = f", about {seconds:.0f} s" if seconds >= 1 else ""
+    return f"*waiting for {others}{estimate}…*"

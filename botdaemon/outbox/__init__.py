@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from botdaemon.store import Store
-    from botdaemon.types import Address, Obligation
+    from botdaemon.types import Address, Draft, Obligation
 
 __all__ = ["Outbox", "Outboxes"]
 
@@ -59,10 +59,10 @@ class Outboxes:
             await outbox.drained()
 
     @asynccontextmanager
-    async def live(self, obligation: Obligation) -> AsyncIterator[Callable[[str], None]]:
+    async def live(self, obligation: Obligation) -> AsyncIterator[Callable[[Draft], None]]:
         """Typing at all addresses of a turn for as long as the context lasts.
 
-        Yields a function that shows the text so far, throttled as each platform asks.
+        Yields a function that shows the answer so far, throttled as each platform asks.
         """
         ended = asyncio.Event()
         sketches = []
@@ -77,9 +77,9 @@ class Outboxes:
             if adapter.traits.edits_per_second:
                 sketches.append(Sketch(adapter, outbox, self._store, obligation, address))
 
-        def show(text: str) -> None:
+        def show(draft: Draft) -> None:
             for sketch in sketches:
-                sketch.show(text, self._tasks)
+                sketch.show(draft, self._tasks)
 
         try:
             yield show

@@ -1,4 +1,5 @@
-"""One adapter's letters: a lane for each address, paced, retried, verified. Knows no turn."""
+"""One adapter's letters: a lane for each address, paced, retried, verified, and taken back. Knows
+no turn."""
 
 from __future__ import annotations
 
@@ -6,11 +7,19 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from botdaemon.errors import AdapterDown, Gone, StoreError, TryLater, Undeliverable
+from botdaemon.errors import (
+    AdapterDown,
+    BotdaemonError,
+    Gone,
+    StoreError,
+    TryLater,
+    Undeliverable,
+)
 from botdaemon.types import Address, Letter, Part
 
 if TYPE_CHECKING:
@@ -20,6 +29,9 @@ if TYPE_CHECKING:
     from botdaemon.store import Store
 
 log = logging.getLogger(__name__)
+
+#: a letter that arrived, and the platform's id of it
+Settled = tuple[int, str]
 
 #: network calls of one adapter at the same time
 AT_ONCE = 32
@@ -109,7 +121,7 @@ class Outbox:
             await asyncio.sleep(at - now)
 
     async def _lane(self, address: Address) -> None:
-        settled: tuple[int, str] | None = None
+        settled: Settled | None = None
         while True:
             self._lanes[address] = False
             async with self.place(address), self.slots:
@@ -145,10 +157,17 @@ class Outbox:
         self._waiting -= 1
         self._idle.clear()
 
-    async def _deliver(self, letter: Letter, uncertain: bool) -> tuple[int, str] | None:
+    async def _deliver(self, letter: Letter, uncertain: bool, taken_back: bool) -> Settled | None:
         """One attempt; what to settle if it arrived."""
+        # Where no further attempt makes sense, it ends as dead, with the reason.
+        end = self._store.removed if taken_back else self._store.bury
         try:
             await self.pace(letter.address.channel)
+            if taken_back:
+                await self._take_back(letter, uncertain)
+                await self._store.removed(letter.id)
+                self._reasons.pop(letter.address, None)
+                return None
             return letter.id, await self._hand_over(letter, uncertain)
         except TryLater as error:
             after = error.after if error.after is not None else pause(letter.attempts + 1)
@@ -156,12 +175,14 @@ class Outbox:
             await self._postpone(letter, after, error, sent=uncertain)
         except Undeliverable as error:
             log.warning(
-                "letter %d is undeliverable: %s",
+                "letter %d cannot be taken back: %s"
+                if taken_back
+                else "letter %d is undeliverable: %s",
                 letter.id,
                 error,
                 extra={"event": "letter_dead", "adapter": letter.address.adapter},
             )
-            await self._store.bury(letter.id, str(error))
+            await end(letter.id, str(error))
         except (AdapterDown, OSError) as error:
             # Nobody knows whether it arrived: it stays *sending* and is verified first.
             await self._postpone(letter, pause(letter.attempts + 1), error, sent=True)
@@ -172,8 +193,16 @@ class Outbox:
             if letter.attempts < MOST_FAULTS:
                 await self._postpone(letter, pause(letter.attempts + 1), error, sent=True)
             else:  # what comes after it must not wait for ever
-                await self._store.bury(letter.id, repr(error))
+                await end(letter.id, repr(error))
         return None
+
+    async def _take_back(self, letter: Letter, uncertain: bool) -> None:
+        """Take a letter from its platform, if it ever arrived there."""
+        remote = letter.remote
+        if not remote and uncertain:
+            remote = await self.courier.find(letter) or ""
+        if remote:
+            await self.courier.remove(replace(letter, remote=remote))
 
     async def _hand_over(self, letter: Letter, uncertain: bool) -> str:
         if letter.remote:
@@ -187,10 +216,16 @@ class Outbox:
             if self.courier.traits.edits_per_second:  # it may have been a draft of this letter
                 await self.courier.edit(replace(letter, remote=found))
             return found
-        if self.courier.traits.placeholders and letter.part.file is None:
+        if self.courier.traits.placeholders:
             remote = await self.courier.send(replace(letter, part=PLACEHOLDER, controls=()))
             await self._store.placed(letter.id, remote)
-            await self.courier.edit(replace(letter, remote=remote))
+            letter = replace(letter, remote=remote)
+            try:
+                await self.courier.edit(letter)
+            except Undeliverable:
+                with suppress(BotdaemonError, OSError):  # a courtesy: it says nothing
+                    await self.courier.remove(letter)
+                raise
             return remote
         return await self.courier.send(letter)
 

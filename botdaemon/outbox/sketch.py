@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botdaemon import render
 from botdaemon.errors import StoreError, TryLater, Undeliverable
 from botdaemon.outbox.lanes import PLACEHOLDER
-from botdaemon.types import Address, Control, Letter, Obligation
+from botdaemon.types import Address, Control, Draft, Letter, Obligation
 
 if TYPE_CHECKING:
     from botdaemon.outbox.lanes import Outbox
@@ -37,16 +37,18 @@ class Sketch:
         self._obligation = obligation
         self._address = address
         self._interval = 1.0 / adapter.traits.edits_per_second
-        self._text = ""
+        self._draft = Draft(text="")
         self._news = asyncio.Event()
         self._closed = False
         self._started = False
 
-    def show(self, text: str, tasks: asyncio.TaskGroup) -> None:
-        """Show this text as soon as the platform's pace allows."""
-        if text == self._text:
+    def show(self, draft: Draft, tasks: asyncio.TaskGroup) -> None:
+        """Show this much of the answer as soon as the platform's pace allows."""
+        if draft.preview and not self._adapter.traits.previews:
+            draft = replace(draft, preview=b"")
+        if (draft.text, draft.preview) == (self._draft.text, self._draft.preview):
             return
-        self._text = text
+        self._draft = draft
         self._news.set()
         if not self._started:
             self._started = True
@@ -117,7 +119,10 @@ class Sketch:
             return replace(letter, remote=remote)
 
     def _drawn(self, letter: Letter) -> Letter:
-        part = render.draft(self._text, self._adapter.traits)
+        traits, preview = self._adapter.traits, self._draft.preview
+        if preview and traits.captions:
+            traits = replace(traits, text_limit=traits.captions)
+        part = replace(render.draft(self._draft.text, traits), preview=preview)
         return replace(letter, part=part, controls=(Control.STOP,))
 
     async def _follow(self, letter: Letter) -> None:

@@ -7,6 +7,7 @@ Writes are whole transactions on one thread (`writer`), grouped by noun (`intake
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -24,12 +25,15 @@ from botdaemon.store import (
     rooms,
     shelf,
     turns,
+    wishes,
 )
 from botdaemon.store.archive import Readers, Tail
 from botdaemon.store.rows import one
+from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
     Address,
+    Command,
     Deleted,
     Edited,
     File,
@@ -53,7 +57,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store.intake import Relay, Route
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "Want", "open_store"]
 
 T = TypeVar("T")
 
@@ -143,12 +147,19 @@ class Store:
 
     # --- intake ------------------------------------------------------------------------------
 
-    async def record_posted(self, event: Posted, route: Route, relay: Relay) -> Recorded:
-        """A message, the letters that `relay` writes to the thread's other addresses and the
-        turns that `route` finds, in one transaction. Both run on the writer's thread."""
-        return await self._write(
-            lambda db: intake.posted(db, event, route, relay, self._next_seq, self._clock())
-        )
+    async def record_posted(
+        self, event: Posted, route: Route, relay: Relay, want: Want | None = None
+    ) -> Recorded:
+        """A message, the letters that `relay` writes to the thread's other addresses, the turns
+        that `route` finds and that of the wish that was typed, in one transaction. All of them
+        run on the writer's thread."""
+
+        def work(db: sqlite3.Connection) -> Recorded:
+            now = self._clock()
+            recorded = intake.posted(db, event, route, relay, self._next_seq, now)
+            return recorded if want is None else wishes.typed(db, event, recorded, want, now)
+
+        return await self._write(work)
 
     async def record_edited(self, event: Edited, relay: Relay) -> Recorded:
         return await self._write(lambda db: changes.edited(db, event, relay, self._next_seq))
@@ -166,6 +177,52 @@ class Store:
         return await self._write(
             lambda db: intake.asked(db, address, key, who, platform_id, self._clock())
         )
+
+    # --- pictures ----------------------------------------------------------------------------
+
+    async def record_wish(self, event: Pressed | Command, want: Want) -> Recorded:
+        """A wish by a button or a platform's own command, and its turn; see `wishes.wished`."""
+        return await self._write(
+            lambda db: wishes.wished(
+                db, event.address, event.key, event.who, want, event.direct, self._clock()
+            )
+        )
+
+    async def message_at(self, address: Address, platform_id: str) -> Message | None:
+        """What a platform shows under an id, with its files; None when it is not known."""
+        return await self._write(lambda db: wishes.message_at(db, address, platform_id))
+
+    async def picture(
+        self,
+        thread: int,
+        address: Address,
+        platform_id: str,
+        painters: Collection[str],
+        *,
+        exactly: bool = False,
+    ) -> Message | None:
+        """The message whose picture is meant; see `wishes.picture`."""
+        return await self._write(
+            lambda db: wishes.picture(db, thread, address, platform_id, painters, exactly=exactly)
+        )
+
+    async def asked_for(self, message: int, who: Identity) -> bool:
+        """Whether a bot's message answers this person."""
+        return await self._write(lambda db: wishes.asked_for(db, message, who))
+
+    async def take_back(self, message: int, pressed: Pressed | None = None) -> tuple[Address, ...]:
+        """Forget a bot's answer; returns from where its letters are to be taken."""
+        return await self._write(
+            lambda db: wishes.take_back(db, message, pressed, self._next_seq, self._clock())
+        )
+
+    async def defaults_at(self, address: Address) -> str:
+        """The options for pictures in a place, "" for none."""
+        return await self._write(lambda db: wishes.defaults_at(db, address))
+
+    async def set_defaults(self, address: Address, options: str) -> None:
+        """Keep options for the pictures of a place; "" for none."""
+        await self._write(lambda db: wishes.set_defaults(db, address, options))
 
     # --- turns -------------------------------------------------------------------------------
 
@@ -190,9 +247,13 @@ class Store:
         """Close a turn without a word."""
         await self._write(lambda db: turns.end(db, turn, state, error))
 
-    async def seal_turns(self, thread: int) -> None:
-        """From here on no further message joins a thread's turns, begun or not."""
-        await self._write(lambda db: turns.seal(db, thread))
+    async def seal_turns(self, turn_ids: Collection[int]) -> None:
+        """From here on no further message joins these turns, begun or not."""
+        await self._write(lambda db: turns.seal(db, turn_ids))
+
+    async def turn_shown_at(self, address: Address, platform_id: str) -> int:
+        """The turn whose live draft or answer a platform shows under an id; 0 for none."""
+        return await self._write(lambda db: turns.shown_at(db, address, platform_id))
 
     async def turn_died(self, turn: int) -> int:
         """Count a model process that died under the turn; returns how many have."""
@@ -230,13 +291,13 @@ class Store:
 
     async def claim_letter(
         self, address: Address, settled: tuple[int, str] | None = None, *, settles_after: float = 0
-    ) -> tuple[Letter, bool] | float | None:
+    ) -> letters.Claim | float | None:
         """The next letter for an address, *sending* from now on; see `letters.claim`.
 
         `settled` (letter, platform id) is settled in the same transaction.
         """
 
-        def work(db: sqlite3.Connection) -> tuple[Letter, bool] | float | None:
+        def work(db: sqlite3.Connection) -> letters.Claim | float | None:
             if settled is not None:
                 letters.settle(db, *settled)
             return letters.claim(db, address, self._clock(), settles_after)
@@ -269,7 +330,19 @@ class Store:
     async def bury(self, letter: int, error: str) -> None:
         await self._write(lambda db: letters.bury(db, letter, error))
 
+    async def removed(self, letter: int, error: str = "") -> None:
+        """A letter is not on its platform any more, or cannot be taken away (`error`)."""
+        await self._write(lambda db: letters.removed(db, letter, error))
+
     # --- people ------------------------------------------------------------------------------
+
+    async def names(self, identities: Collection[int]) -> dict[int, str]:
+        """The names of identities by their ids."""
+        rows = await self._readers.all(
+            "SELECT id, name FROM identities WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(identities)),),
+        )
+        return dict(rows)
 
     async def paired(self, who: Identity) -> bool:
         """Whether an admin has let the account write directly."""

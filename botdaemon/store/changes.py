@@ -52,7 +52,7 @@ def deleted(db: sqlite3.Connection, event: Deleted, next_seq: NextSeq) -> Record
             WHEN state = 'ready' AND (remote = '' OR turn IS NOT NULL) THEN 'dead'
             WHEN state = 'sent' AND turn IS NULL AND file IS NULL AND remote <> '' THEN 'ready'
             ELSE state END
-        WHERE message = ? AND state <> 'sending'
+        WHERE message = ? AND state <> 'sending' AND NOT taken_back
             AND (turn IS NULL OR adapter = ? AND channel = ?)""",  # an answer: only here
         (TAKEN_BACK, TAKEN_BACK, row[0], event.address.adapter, event.address.channel),
     )

@@ -167,8 +167,9 @@ def insert_message(
     for position, file in enumerate(said.files):
         insert_file(db, file, said.sent_at)
         db.execute(
-            "INSERT INTO message_files (message, position, file, name) VALUES (?, ?, ?, ?)",
-            (message_id, position, file.sha256, file.name),
+            "INSERT INTO message_files (message, position, file, name, spoiler)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (message_id, position, file.sha256, file.name, file.spoiler),
         )
     return message_id
 
@@ -192,12 +193,13 @@ def insert_letter(
         insert_file(db, file, now)
     db.execute(
         """INSERT INTO letters (turn, message, adapter, channel, topic, number, speaker, text,
-            plain, file, file_name, reply_to, only_for, controls, created_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            plain, file, file_name, spoiler, reply_to, only_for, controls, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (turn, adapter, channel, topic, number) WHERE turn IS NOT NULL DO UPDATE SET
             message = excluded.message, speaker = excluded.speaker, text = excluded.text,
             plain = excluded.plain, file = excluded.file, file_name = excluded.file_name,
-            only_for = excluded.only_for, controls = excluded.controls, not_before = 0,
+            spoiler = excluded.spoiler, only_for = excluded.only_for,
+            controls = excluded.controls, not_before = 0,
             state = CASE WHEN state = 'sending' THEN state ELSE 'ready' END""",
         (
             turn_id,
@@ -211,6 +213,7 @@ def insert_letter(
             letter.part.plain,
             file.sha256 if file else None,
             file.name if file else "",
+            file is not None and file.spoiler,
             letter.reply_to,
             letter.only_for,
             " ".join(letter.controls),
@@ -256,11 +259,11 @@ def _here(db: sqlite3.Connection, event: Posted, thread_id: int) -> Here:
         if found is not None:
             replied_to = one(db, "SELECT bot FROM messages WHERE id = ?", found[:1])
     joined: tuple[str, ...] = ()
-    if aside:
+    if aside:  # a bot that only granted wishes has not been talked to
         joined = tuple(
             name
             for (name,) in db.execute(
-                "SELECT bot FROM turns WHERE thread = ? AND state = 'answered'"
+                "SELECT bot FROM turns WHERE thread = ? AND state = 'answered' AND wish = ''"
                 " GROUP BY bot ORDER BY max(id) DESC",
                 (thread_id,),
             )
@@ -299,10 +302,10 @@ def _oblige(
     direct: bool,
     now: float,
 ) -> Obligation:
-    """A turn for the call; it joins one that the same person already waits for."""
+    """A turn for the call; it joins one that the same person already waits for, but no wish."""
     row = db.execute(
         """SELECT id, created_at FROM turns WHERE thread = ? AND state = 'waiting' AND bot = ?
-        AND asked_by IS ? ORDER BY id DESC LIMIT 1""",
+        AND asked_by IS ? AND wish = '' ORDER BY id DESC LIMIT 1""",
         (thread_id, call.bot, identity),
     ).fetchone()
     joined = row is not None

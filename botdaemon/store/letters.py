@@ -6,13 +6,16 @@ later may or may not have arrived, so it is verified before it is sent again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botdaemon.store.rows import LETTER, LETTERS, letter
 from botdaemon.types import Address, Letter
 
 if TYPE_CHECKING:
     import sqlite3
+
+#: why a letter is dead whose message was taken back
+TAKEN_BACK = "taken back"
 
 
 def open_places(db: sqlite3.Connection, adapter: str) -> list[Address]:
@@ -27,18 +30,27 @@ def open_places(db: sqlite3.Connection, adapter: str) -> list[Address]:
     ]
 
 
+class Claim(NamedTuple):
+    """A letter that was taken to be sent, or to be taken back."""
+
+    letter: Letter
+    #: an earlier attempt ended without an answer
+    uncertain: bool
+    #: it is to be taken from the platform
+    taken_back: bool
+
+
 def claim(
     db: sqlite3.Connection, address: Address, now: float, settles_after: float
-) -> tuple[Letter, bool] | float | None:
+) -> Claim | float | None:
     """Take the address's oldest letter: it is *sending* from now on.
 
-    Returns the letter and whether an earlier attempt ended without an answer; or the time before
-    which it may not be sent; or None when none waits. Such an attempt is left alone for
-    `settles_after` seconds: it may still be under way to the platform. A live draft whose answer
-    is not there yet is not a letter to send.
+    Returns it, or the time before which it may not be sent, or None when none waits. One without
+    an answer to its last attempt is left alone for `settles_after` seconds: it may still be under
+    way to the platform. A live draft whose answer is not there yet is not a letter to send.
     """
     row = db.execute(
-        f"""SELECT {LETTER}, l.state,
+        f"""SELECT {LETTER}, l.state, l.taken_back,
         max(l.not_before, CASE WHEN l.state = 'sending' AND l.remote = '' THEN l.tried_at + ?
             ELSE 0 END) FROM {LETTERS}
         WHERE l.adapter = ? AND l.channel = ? AND l.topic = ?
@@ -48,14 +60,14 @@ def claim(
     ).fetchone()
     if row is None:
         return None
-    *columns, state, not_before = row
+    *columns, state, taken_back, not_before = row
     if not_before > now:
         return float(not_before)
     db.execute(
         "UPDATE letters SET state = 'sending', attempts = attempts + 1, tried_at = ? WHERE id = ?",
         (now, row[0]),
     )
-    return letter(columns), state == "sending"
+    return Claim(letter(columns), state == "sending", bool(taken_back))
 
 
 def open_draft(
@@ -107,10 +119,19 @@ def drafted(db: sqlite3.Connection, turn_id: int) -> list[Address]:
 
 
 def settle(db: sqlite3.Connection, letter_id: int, remote: str) -> None:
-    """It arrived."""
+    """It arrived. When its message was taken back meanwhile, it is to be taken away again."""
     db.execute(
-        "UPDATE letters SET state = 'sent', remote = ?, error = '' WHERE id = ?",
+        """UPDATE letters SET remote = ?, state = CASE WHEN taken_back THEN 'ready' ELSE 'sent' END,
+            error = CASE WHEN taken_back THEN error ELSE '' END WHERE id = ?""",
         (remote, letter_id),
+    )
+
+
+def removed(db: sqlite3.Connection, letter_id: int, error: str) -> None:
+    """It is not on the platform any more, or can never be taken away (`error`)."""
+    db.execute(
+        "UPDATE letters SET state = 'dead', taken_back = 0, error = ? WHERE id = ?",
+        (error or TAKEN_BACK, letter_id),
     )
 
 
@@ -125,5 +146,10 @@ def postpone(
 
 
 def bury(db: sqlite3.Connection, letter_id: int, error: str) -> None:
-    """It can never be sent; it is kept with the reason."""
-    db.execute("UPDATE letters SET state = 'dead', error = ? WHERE id = ?", (error, letter_id))
+    """It can never be sent; it is kept with the reason. What a live draft has left of it on the
+    platform is taken away all the same when its message was taken back meanwhile."""
+    db.execute(
+        "UPDATE letters SET error = ?,"
+        " state = CASE WHEN taken_back AND remote <> '' THEN 'ready' ELSE 'dead' END WHERE id = ?",
+        (error, letter_id),
+    )

@@ -30,7 +30,7 @@ MESSAGE = """
     m.reply_to, m.turn, m.sent_at, m.edited_at, m.deleted_at,
     i.adapter, i.account, i.name, i.is_bot, i.person,
     CASE WHEN m.has_files THEN (
-        SELECT json_group_array(json_array(f.sha256, x.name, f.media_type, f.size))
+        SELECT json_group_array(json_array(f.sha256, x.name, f.media_type, f.size, x.spoiler))
         FROM message_files x JOIN files f ON f.sha256 = x.file WHERE x.message = m.id
     ) END
 """
@@ -70,8 +70,8 @@ def message(row: Row) -> Message:
         files=()
         if gone or row[20] is None
         else tuple(
-            File(sha256=sha256, name=name, media_type=media_type, size=size)
-            for sha256, name, media_type, size in json.loads(row[20])
+            File(sha256=sha256, name=name, media_type=media_type, size=size, spoiler=bool(spoiler))
+            for sha256, name, media_type, size, spoiler in json.loads(row[20])
         ),
     )
 
@@ -118,7 +118,7 @@ def thread(row: Row) -> Thread:
 LETTER = """
     l.id, l.turn, l.message, l.adapter, l.channel, l.topic, l.number, l.speaker, l.text, l.plain,
     l.reply_to, l.only_for, l.controls, l.attempts, l.remote, l.created_at,
-    l.file, l.file_name, f.media_type, f.size, l.tried_at
+    l.file, l.file_name, f.media_type, f.size, l.spoiler, l.tried_at
 """
 #: to go with `LETTER`
 LETTERS = "letters l LEFT JOIN files f ON f.sha256 = l.file"
@@ -137,7 +137,13 @@ def letter(row: Row) -> Letter:
             plain=row[9],
             file=None
             if row[16] is None
-            else File(sha256=row[16], name=row[17], media_type=row[18], size=row[19]),
+            else File(
+                sha256=row[16],
+                name=row[17],
+                media_type=row[18],
+                size=row[19],
+                spoiler=bool(row[20]),
+            ),
         ),
         reply_to=row[10],
         only_for=row[11],
@@ -145,7 +151,7 @@ def letter(row: Row) -> Letter:
         attempts=row[13],
         remote=row[14],
         created_at=row[15],
-        tried_at=row[20],
+        tried_at=row[21],
     )
 
 

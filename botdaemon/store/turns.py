@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from botdaemon.store import rooms
+from botdaemon.store import rooms, wishes
 from botdaemon.store.intake import insert_letter, insert_message, insert_turn
-from botdaemon.store.rows import MESSAGE, MESSAGES, message
+from botdaemon.store.rows import MESSAGE, MESSAGES, message, one
 from botdaemon.types import (
     Address,
     Call,
@@ -17,6 +17,7 @@ from botdaemon.types import (
     Obligation,
     Turn,
     Why,
+    Wish,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
     """
     row = db.execute(
         """SELECT t.thread, t.bot, t.why, t.direct, h.title, r.name,
-        i.adapter, i.account, i.name, i.is_bot, i.person
+        i.adapter, i.account, i.name, i.is_bot, i.person,
+        t.wish, t.wish_text, t.about, t.adapter, t.channel, t.topic
         FROM turns t JOIN threads h ON h.id = t.thread LEFT JOIN rooms r ON r.id = h.room
         LEFT JOIN identities i ON i.id = t.asked_by
         WHERE t.id = ? AND t.state IN ('waiting', 'running')""",
@@ -52,7 +54,8 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
             (turn_id,),
         )
     ]
-    if not fresh:
+    place = Address(*row[14:17]) if row[14] is not None else None
+    if not fresh and place is None:
         db.execute("UPDATE turns SET state = 'silent' WHERE id = ?", (turn_id,))
         return None
     db.execute("UPDATE turns SET state = 'running' WHERE id = ?", (turn_id,))
@@ -83,7 +86,19 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
         ),
         history=(*reversed(earlier), *fresh),
         fresh=len(fresh),
+        wish=Wish(what=row[11], text=row[12], message=row[13] or 0) if row[11] else None,
+        about=_about(db, row[13], fresh),
+        defaults=wishes.defaults_at(db, place or fresh[0].address),
     )
+
+
+def _about(db: sqlite3.Connection, wished: int | None, fresh: Sequence[Message]) -> Message | None:
+    """The message that a wish is about, or else the one that the newest message replies to."""
+    if wished is not None:
+        return wishes.kept(db, wished)
+    if not fresh or not fresh[-1].reply_to:
+        return None
+    return wishes.message_at(db, fresh[-1].address, fresh[-1].reply_to)
 
 
 def say(
@@ -119,10 +134,24 @@ def end(db: sqlite3.Connection, turn_id: int, state: str, error: str = "") -> bo
     )
 
 
-def seal(db: sqlite3.Connection, thread_id: int) -> None:
-    """From here on no further message joins a thread's turns, begun or not."""
-    db.execute(
-        "UPDATE turns SET state = 'running' WHERE thread = ? AND state = 'waiting'", (thread_id,)
+def seal(db: sqlite3.Connection, turn_ids: Collection[int]) -> None:
+    """From here on no further message joins these turns, begun or not."""
+    db.executemany(
+        "UPDATE turns SET state = 'running' WHERE id = ? AND state = 'waiting'",
+        [(turn_id,) for turn_id in turn_ids],
+    )
+
+
+def shown_at(db: sqlite3.Connection, address: Address, platform_id: str) -> int:
+    """The turn whose live draft or answer a platform shows under an id; 0 for none."""
+    return (
+        one(
+            db,
+            "SELECT turn FROM letters WHERE adapter = ? AND channel = ? AND remote = ?"
+            " AND remote <> '' AND turn IS NOT NULL",
+            (address.adapter, address.channel, platform_id),
+        )
+        or 0
     )
 
 
@@ -147,8 +176,10 @@ def recover(db: sqlite3.Connection) -> list[Obligation]:
 def _obligation(db: sqlite3.Connection, turn_id: int) -> Obligation:
     row = db.execute(
         """SELECT t.thread, t.bot, t.asked_by, t.created_at,
-        m.adapter, m.channel, m.topic, m.platform_id
-        FROM turns t JOIN turn_messages x ON x.turn = t.id JOIN messages m ON m.id = x.message
+        coalesce(t.adapter, m.adapter), coalesce(t.channel, m.channel), coalesce(t.topic, m.topic),
+        coalesce(t.reply_to, m.platform_id)
+        FROM turns t LEFT JOIN turn_messages x ON x.turn = t.id
+        LEFT JOIN messages m ON m.id = x.message
         WHERE t.id = ? ORDER BY m.id LIMIT 1""",
         (turn_id,),
     ).fetchone()
@@ -166,8 +197,8 @@ def _obligation(db: sqlite3.Connection, turn_id: int) -> Obligation:
 def again(
     db: sqlite3.Connection, thread_id: int, answer: int | None, next_seq: NextSeq, now: float
 ) -> Obligation | None:
-    """Take back an answer (by default the thread's last) and oblige its bot to give another.
-    The daemon's apology in place of an answer is one, too.
+    """Take back an answer (by default the thread's last) and oblige its bot to give another, or to
+    grant the same wish. The daemon's apology in place of an answer is one, too.
 
     None when there is no such answer.
     """
@@ -187,6 +218,11 @@ def again(
         "INSERT INTO turn_messages (turn, message) SELECT ?, message FROM turn_messages"
         " WHERE turn = ?",
         (turn_id, old_turn),
+    )
+    wish = "wish, wish_text, about, adapter, channel, topic, reply_to"
+    db.execute(
+        f"UPDATE turns SET ({wish}) = (SELECT {wish} FROM turns WHERE id = ?) WHERE id = ?",
+        (old_turn, turn_id),
     )
     return _obligation(db, turn_id)
 

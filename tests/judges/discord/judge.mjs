@@ -8,7 +8,11 @@ import {
   Client,
   Events,
   GatewayIntentBits as Intent,
+  LabelBuilder,
+  ModalBuilder,
   Partials,
+  TextInputBuilder,
+  TextInputStyle,
 } from "discord.js";
 
 const say = (seen, more = {}) => console.log(JSON.stringify({ seen, ...more }));
@@ -78,8 +82,19 @@ client.on(Events.InteractionCreate, async (interaction) => {
     await interaction.editReply("hello");
     say("command", { name: interaction.commandName });
   } else if (interaction.isButton()) {
-    await interaction.update({ content: "third", components: [] });
     say("button", { id: interaction.customId });
+    const input = new TextInputBuilder()
+      .setCustomId("words")
+      .setStyle(TextInputStyle.Paragraph)
+      .setValue("the same");
+    const label = new LabelBuilder().setLabel("Words").setTextInputComponent(input);
+    const form = new ModalBuilder().setCustomId("form").setTitle("Again");
+    await interaction.showModal(form.addLabelComponents(label));
+  } else if (interaction.isModalSubmit()) {
+    const file = new AttachmentBuilder(Buffer.from("another"), { name: "SPOILER_other.txt" });
+    await interaction.update({ content: "third", components: [], attachments: [], files: [file] });
+    const words = interaction.fields.getTextInputValue("words");
+    say("form", { words, about: interaction.message.content });
   }
 });
 

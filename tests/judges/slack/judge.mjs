@@ -69,6 +69,56 @@ app.action("more", async ({ ack, respond, body }) => {
   say("pressed", { user: body.user.name });
 });
 
+// A picture is uploaded into no channel; the message that names it is refused until Slack has looked
+// at it.
+app.message("draw", async ({ message, client }) => {
+  const uploaded = await client.filesUploadV2({ filename: "cat.png", file: Buffer.from("a cat") });
+  const id = uploaded.files[0].files[0].id;
+  const picture = { type: "image", slack_file: { id }, alt_text: "a cat" };
+  const button = { type: "button", action_id: "edit", text: { type: "plain_text", text: "Edit" } };
+  const drawn = {
+    channel: message.channel,
+    thread_ts: message.ts,
+    text: "a cat",
+    blocks: [picture, { type: "actions", elements: [button] }],
+  };
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await client.chat.postMessage(drawn);
+      say("drawn", { tries });
+      return;
+    } catch (error) {
+      if (error.data?.error !== "invalid_blocks" || tries > 3) throw error;
+    }
+  }
+});
+
+app.action("edit", async ({ ack, body, client }) => {
+  await ack();
+  const element = { type: "plain_text_input", action_id: "words", initial_value: "a cat" };
+  const label = { type: "plain_text", text: "Prompt" };
+  await client.views.open({
+    trigger_id: body.trigger_id,
+    view: {
+      type: "modal",
+      callback_id: "edit",
+      title: { type: "plain_text", text: "Edit" },
+      submit: { type: "plain_text", text: "Draw" },
+      private_metadata: body.message.ts,
+      blocks: [{ type: "input", block_id: "prompt", label, element }],
+    },
+  });
+  say("opened");
+});
+
+app.view("edit", async ({ ack, view }) => {
+  await ack();
+  say("submitted", {
+    about: view.private_metadata,
+    text: view.state.values.prompt.words.value,
+  });
+});
+
 app.command("/ask", async ({ ack, command, respond }) => {
   await ack();
   await respond(`asked: ${command.text}`);

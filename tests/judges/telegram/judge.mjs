@@ -1,12 +1,15 @@
 // A Telegram bot in grammY, as its documentation has it. It answers what it is told and prints one
 // JSON line for each thing it saw. Only the address of the Bot API is not the usual one.
 
-import { Bot, GrammyError, InlineKeyboard, InputFile } from "grammy";
+import { Bot, GrammyError, InlineKeyboard, InputFile, InputMediaBuilder } from "grammy";
 
 const say = (seen, more = {}) => console.log(JSON.stringify({ seen, ...more }));
 
 const token = process.env.TELEGRAM_BOT_TOKEN;
 const apiRoot = process.env.TELEGRAM_API_ROOT;
+// One pixel.
+const PICTURE =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const bot = new Bot(token, { client: { apiRoot } });
 
 async function refused(call) {
@@ -67,6 +70,12 @@ bot.callbackQuery("more", async (ctx) => {
   await ctx.answerCallbackQuery("here is more");
   await ctx.editMessageText("more!");
   say("button answered");
+  const picture = new InputFile(Buffer.from(PICTURE, "base64"), "dot.png");
+  const covered = { caption: "<b>a</b> dot", parse_mode: "HTML", has_spoiler: true };
+  await ctx.editMessageMedia(InputMediaBuilder.photo(picture, covered));
+  await refused(() => ctx.editMessageText("text again"));
+  await ctx.editMessageCaption({ caption: "a dot" });
+  say("pictured");
 });
 
 bot.catch(({ error }) => say("error", { message: String(error) }));

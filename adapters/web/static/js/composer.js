@@ -1,6 +1,8 @@
-// The box one writes in: it grows, sends, keeps drafts, and suggests commands and names.
+// The box one writes in: it grows, takes files, sends, keeps drafts, and suggests commands and names.
 
-import { find, make } from "./dom.js";
+import { Attachments } from "./attachments.js";
+import { button, find, icon, make } from "./dom.js";
+import { summary } from "./message.js";
 
 const COMMANDS = [
   ["/help", "what you can do here"],
@@ -8,26 +10,38 @@ const COMMANDS = [
   ["/stop", "stop the answer being written"],
   ["/retry", "have the last message answered again"],
   ["/undo", "take back the last exchange"],
+  ["/draw", "a picture of what you say"],
+  ["/reroll", "draw the same again, another way"],
+  ["/vary", "draw something like the picture"],
+  ["/upscale", "draw the picture larger"],
+  ["/edit", "draw the picture from another prompt"],
+  ["/settings", "what the picture was drawn with"],
+  ["/delete", "take the picture away"],
+  ["/defaults", "options for all pictures here"],
+  ["/queue", "who waits for what"],
   ["/status", "how the daemon is"],
   ["/bots", "who lives here"],
   ["/whoami", "who you are to the bots"],
 ];
 const TYPING_PAUSE = 3000;
+const NOTHING = { text: "", files: [], reply: null };
 
 export class Composer {
-  #kept = new Map(); // place -> what was being written there
+  #kept = new Map(); // place -> what was being written there: {text, files, reply}
+  #reply = null; // the message that is answered
   #place = "";
   #typed = 0;
   #hints = [];
   #chosen = 0;
 
-  /** `send(text)`, `typing()`; `bots` are the names that @ suggests, with what they are. */
+  /** `send({text, files, reply})`, `typing()`; `bots` are the names that @ suggests, with what they are. */
   constructor(send, typing) {
     this.bots = [];
     this.send = send;
     this.typing = typing;
     this.box = find("#composer-text");
     this.list = find("#hints");
+    this.attachments = new Attachments(() => this.#changed(false));
     this.box.addEventListener("input", () => this.#changed(true));
     this.box.addEventListener("keydown", (event) => this.#key(event));
     this.box.addEventListener("blur", () => this.#suggest([]));
@@ -42,23 +56,56 @@ export class Composer {
   close() {
     this.moveTo("", "");
     this.box.disabled = true;
+    find("#attach").disabled = true;
   }
 
   /** Write somewhere else; what was begun here waits. */
   moveTo(place, placeholder) {
     this.box.disabled = false;
-    this.#kept.set(this.#place, this.box.value);
+    find("#attach").disabled = false;
+    this.#kept.set(this.#place, this.#words);
     this.#place = place;
-    this.box.value = this.#kept.get(place) ?? "";
+    this.#put(this.#kept.get(place) ?? NOTHING);
     this.box.placeholder = placeholder;
-    this.#changed(false);
   }
 
   /** Put back what could not be sent, before what has been begun since. */
-  restore(text) {
-    this.box.value = [text, this.box.value].filter(Boolean).join("\n");
-    this.#changed(false);
+  restore({ text, files, reply }) {
+    const now = this.#words;
+    this.#put({
+      text: [text, now.text].filter(Boolean).join("\n"),
+      files: [...files, ...now.files],
+      reply: reply ?? now.reply,
+    });
     this.box.focus();
+  }
+
+  /** Answer a message; null: none in particular. */
+  set reply(message) {
+    this.#reply = message;
+    const bar = find("#reply");
+    bar.hidden = !message;
+    if (!message) return;
+    bar.replaceChildren(icon("reply"), make("span", {}, summary(message)), button("close", "Do not reply", () => {
+      this.reply = null;
+      this.box.focus();
+    }));
+    this.box.focus();
+  }
+
+  /** A message is gone: it is not answered any more. */
+  forget(id) {
+    if (this.#reply?.id === id) this.reply = null;
+  }
+
+  get #words() {
+    return { text: this.box.value, files: this.attachments.files, reply: this.#reply };
+  }
+
+  #put({ text, files, reply }) {
+    this.box.value = text;
+    this.reply = reply;
+    this.attachments.files = files;
   }
 
   focus() {
@@ -67,18 +114,17 @@ export class Composer {
   }
 
   #submit() {
-    const text = this.box.value.trim();
-    if (!text) return;
-    this.box.value = "";
+    const words = { ...this.#words, text: this.box.value.trim() };
+    if (!words.text && !words.files.length) return;
     this.#typed = 0;
-    this.#changed(false);
-    this.send(text);
+    this.#put(NOTHING);
+    this.send(words);
   }
 
   #changed(byHand) {
     this.box.style.height = "auto";
     this.box.style.height = `${this.box.scrollHeight}px`;
-    find("#send").disabled = !this.box.value.trim();
+    find("#send").disabled = !this.box.value.trim() && !this.attachments.files.length;
     this.#suggest(byHand ? this.#matches() : []);
     if (byHand && this.box.value.trim() && Date.now() - this.#typed > TYPING_PAUSE) {
       this.#typed = Date.now();
@@ -106,6 +152,10 @@ export class Composer {
         this.#suggest([]);
         return;
       }
+    }
+    if (event.key === "Escape" && this.#reply) {
+      event.stopPropagation();
+      this.reply = null;
     }
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();

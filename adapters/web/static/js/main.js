@@ -8,6 +8,7 @@ import { announce, find, make, toast } from "./dom.js";
 import { Live } from "./live.js";
 import { Outgoing } from "./outgoing.js";
 import { avatar, namesOf } from "./people.js";
+import { closePicture } from "./pictures.js";
 import { Presence } from "./presence.js";
 import * as seen from "./seen.js";
 import { drawMe, drawRooms, linkTo, prepareMenu, setMenu, titleOf } from "./sidebar.js";
@@ -29,8 +30,14 @@ let loading = false;
 let unread = 0; // while the page is in the background
 let expectNew = false; // a /new was sent: the next thread that appears is where to go
 
-const timeline = new Timeline(press, loadOlder);
-const outgoing = new Outgoing(timeline, (text) => composer.restore(text));
+const timeline = new Timeline({
+  press,
+  reply: (message) => {
+    composer.reply = message;
+  },
+  prompt: async (id) => (await api.prompt(here.room, here.thread, id)).prompt,
+}, loadOlder);
+const outgoing = new Outgoing(timeline, (words) => composer.restore(words));
 const presence = new Presence(drawPresence);
 const composer = new Composer(send, () => {
   if (typeof here.thread === "number") live.send({ type: "typing", thread: here.thread, name: me });
@@ -158,15 +165,16 @@ async function loadOlder(before) {
 
 // --- saying something ------------------------------------------------------------------------
 
-function send(text) {
+function send({ text, files = [], reply = null }) {
   const { room } = here;
   let { thread } = here;
   expectNew = text === "/new";
   hideBeginning();
   timeline.markNew(0);
-  outgoing.send(me, text, async (key) => {
-    if (thread === "new") thread = await begin(room, text);
-    const { id } = await api.post(room, { author: me, text, thread, key });
+  outgoing.send(me, { text, files, reply }, async (key) => {
+    if (thread === "new") thread = await begin(room, text || files[0].name);
+    const message = { author: me, text, thread, key, ...(reply && { reply_to: reply.id }) };
+    const { id } = await api.post(room, message, files);
     // The message itself comes over the live connection; without one it is fetched.
     if (!live.connected && here.thread === thread) heard((await api.recent(room, thread, PAGE)).messages);
     return id;
@@ -192,8 +200,8 @@ function titleFrom(text) {
   return line.length <= 60 ? line : `${line.slice(0, 57).trimEnd()}…`;
 }
 
-function press(control, message) {
-  const sent = live.send({ type: "press", thread: here.thread, name: me, control, message });
+function press(control, message, text = "") {
+  const sent = live.send({ type: "press", thread: here.thread, name: me, control, message, text });
   if (!sent) toast("Not connected at the moment; try again when the connection is back.");
   return sent;
 }
@@ -209,7 +217,7 @@ const frames = {
     refreshThreads();
   },
   changes: ({ changes }) => heard(changes),
-  draft: ({ thread, bot, text }) => presence.draft(thread, bot, text),
+  draft: ({ thread, bot, text, preview }) => presence.draft(thread, bot, { text, preview }),
   working: ({ thread, bot, on }) => presence.working(thread, bot, on),
   typing: ({ thread, name }) => presence.typing(thread, name),
   activity({ room, last_at }) {
@@ -233,6 +241,10 @@ function heard(changes) {
     presence.said(message);
     const thread = threads.find((one) => one.id === message.thread);
     if (thread && message.at > thread.last_at) thread.last_at = message.at;
+  }
+  for (const { id } of changes.filter((one) => one.deleted)) {
+    closePicture(id);
+    composer.forget(id);
   }
   const unknown = changes.some((message) => !threads.some((thread) => thread.id === message.thread));
   if (expectNew || unknown) refreshThreads();
@@ -287,17 +299,18 @@ function drawSide() {
 }
 
 function drawBeginning() {
-  if (roomHere() && timeline.empty) showBeginning(roomHere(), here.thread === "new", about, send);
+  if (roomHere() && timeline.empty) showBeginning(roomHere(), here.thread === "new", about, (text) => send({ text }));
 }
 
 function drawPresence() {
   const drafts = presence.drafts(here.thread);
   for (const bot of timeline.drafting) if (!drafts.some((draft) => draft.bot === bot)) timeline.endDraft(bot);
-  for (const { bot, text } of drafts) timeline.draft(bot, text);
+  for (const { bot, text, preview } of drafts) timeline.draft(bot, text, preview);
   const people = presence.typists(here.thread);
   const bots = presence.workers(here.thread);
   const names = [...people, ...bots];
-  find("#typing").textContent = names.length ? `${namesOf(names)} ${names.length === 1 ? "is" : "are"} ${people.length ? "typing" : "writing"}…` : "";
+  const does = people.length ? "typing" : drafts.some((draft) => draft.preview) ? "drawing" : "writing";
+  find("#typing").textContent = names.length ? `${namesOf(names)} ${names.length === 1 ? "is" : "are"} ${does}…` : "";
   find("#stop").hidden = !bots.length;
 }
 
@@ -345,4 +358,7 @@ api.bots().then((bots) => {
   if (here.room) drawPlace();
   if (here.room && !loading) drawBeginning();
 }, () => {});
+api.limits().then((limits) => {
+  composer.attachments.limits = limits;
+}, () => {}); // the daemon refuses what is too much
 await go();

@@ -1,34 +1,40 @@
 // One message as an element: said, commanded, noticed, being sent or being written.
 
+import { thumb } from "./attachments.js";
 import { button, icon, make } from "./dom.js";
 import { canCopy, copyText, show } from "./markdown.js";
 import { avatar, fullTime, sizeOf, timeOf } from "./people.js";
+import { isDrawn, isPicture, picture, sketch, tools } from "./pictures.js";
 
-const PICTURES = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"]);
+/** Characters of a message that is answered. */
+const QUOTED = 120;
 
-/** A message on the page. `act(control, id)` is told of the buttons under a bot's answer. */
-export function messageElement(message, act) {
+/** A message on the page. `acts` are what its buttons do: `press(control, id, text)`, `reply(message)`,
+ * `prompt(id)`, and `known(id)` and `go(id)` for the message that it answers. */
+export function messageElement(message, acts) {
   const item = make("li", { class: `message ${message.kind} ${message.bot ? "bot" : "person"}`, "data-id": message.id });
-  fill(item, message, act);
+  fill(item, message, acts);
   return item;
 }
 
-export function fill(item, message, act) {
+export function fill(item, message, acts) {
   const at = new Date(message.at);
   const text = make("div", { class: "text", dir: "auto" });
   if (message.kind === "command") text.textContent = message.text;
   else show(text, message.text);
   const body = make("div", { class: "body" }, text);
-  if (message.files.length) body.append(files(message.files));
+  if (message.files.length) body.append(files(message, promptIn(text)));
   if (message.kind === "notice") {
     item.replaceChildren(body);
     return;
   }
+  if (isDrawn(message)) body.append(tools(message.id, acts));
   const time = () => make("time", { dateTime: message.at, title: fullTime(at) }, timeOf(at));
   const side = time();
   side.className = "side-time";
+  if (message.reply_to) body.prepend(quote(message.reply_to, acts));
   body.prepend(header(message.author, message.bot, time(), message.edited ? make("span", { class: "edited" }, "edited") : null));
-  if (message.bot) body.append(actions(message, act));
+  body.append(actions(message, acts));
   item.replaceChildren(avatar(message.author, { bot: message.bot }), side, body);
 }
 
@@ -37,58 +43,77 @@ function header(author, bot, ...more) {
   return make("header", {}, make("span", { class: "who" }, author), tag, ...more.filter(Boolean));
 }
 
-function actions(message, act) {
+/** The message that is answered, in a line that leads to it. */
+function quote(id, acts) {
+  const answered = acts.known(id);
+  const words = answered ? summary(answered) : "an earlier message";
+  return make("button", { class: "quote", type: "button", onclick: () => acts.go(id) }, icon("reply"),
+    make("span", {}, make("span", { class: "unseen" }, "In reply to "), words));
+}
+
+/** "Ada: what is the time" */
+export function summary(message) {
+  const words = message.text.replace(/[*_`#>\\]/g, "").trim().split("\n")[0] || message.files.map((file) => file.name).join(", ");
+  return `${message.author}: ${words.length > QUOTED ? `${words.slice(0, QUOTED)}…` : words}`;
+}
+
+function actions(message, acts) {
+  const drawn = isDrawn(message);
   const rate = (control, name, label) => {
     const thumb = button(name, label, () => {
-      if (!act(control, message.id)) return;
+      if (!acts.press(control, message.id)) return;
       for (const one of row.querySelectorAll("[aria-pressed]")) one.setAttribute("aria-pressed", String(one === thumb));
     }, { "aria-pressed": "false" });
     return thumb;
   };
-  const copier = canCopy ? button("copy", "Copy", () => copyText(message.text, copier)) : "";
-  const row = make("div", { class: "actions" },
-    button("retry", "Answer again", () => act("retry", message.id), { class: "icon again" }),
-    rate("good", "up", "Good answer"),
-    rate("bad", "down", "Bad answer"),
-    copier,
-  );
+  const copier = canCopy && message.text ? button("copy", "Copy", () => copyText(message.text, copier)) : "";
+  const row = make("div", { class: "actions" });
+  if (message.bot && !drawn) {
+    row.append(
+      button("retry", "Answer again", () => acts.press("retry", message.id), { class: "icon again" }),
+      rate("good", "up", "Good answer"),
+      rate("bad", "down", "Bad answer"),
+    );
+  }
+  row.append(button("reply", "Reply", () => acts.reply(message)), copier);
   return row;
 }
 
-function files(list) {
-  return make("div", { class: "files" }, ...list.map((file) => {
-    if (PICTURES.has(file.type)) {
-      const picture = make("img", { src: file.url, alt: file.name, loading: "lazy" });
-      return make("button", { class: "picture", type: "button", "aria-label": `Open picture ${file.name}`, onclick: () => enlarge(file) }, picture);
-    }
+/** What a bot was asked to draw, which its words begin with in bold. */
+function promptIn(text) {
+  const first = text.querySelector("p")?.firstChild;
+  return first?.nodeName === "STRONG" ? first.textContent : "";
+}
+
+function files(message, prompt) {
+  return make("div", { class: "files" }, ...message.files.map((file) => {
+    if (isPicture(file)) return picture(file, (message.bot && prompt) || file.name, message.id);
     const about = make("span", {}, make("b", {}, file.name), make("small", {}, sizeOf(file.size)));
     return make("a", { class: "file", href: file.url, download: file.name }, icon("file"), about);
   }));
 }
 
-function enlarge(file) {
-  const dialog = document.querySelector("#image-dialog");
-  Object.assign(dialog.querySelector("img"), { src: file.url, alt: file.name });
-  dialog.querySelector("a").href = file.url;
-  dialog.showModal();
-}
-
-/** A message on its way to the daemon. */
-export function pendingElement(author, text) {
+/** A message on its way to the daemon, with the files that go along. */
+export function pendingElement(author, text, files) {
   const words = make("div", { class: "text", dir: "auto" });
   show(words, text);
+  const along = files.map((file) => make("span", { class: "file" }, thumb(file), make("b", {}, file.name)));
   const fate = make("p", { class: "fate", hidden: true });
-  return make("li", { class: "message person sending" }, avatar(author), make("div", { class: "body" }, header(author, false), words, fate));
+  const body = make("div", { class: "body" }, header(author, false), words, fate);
+  if (along.length) words.after(make("div", { class: "files" }, ...along));
+  return make("li", { class: "message person sending" }, avatar(author), body);
 }
 
-/** An answer being written; `write(text)` shows how far it is. */
+/** An answer being written or drawn; `write(text, preview)` shows how far it is. */
 export function draftElement(bot) {
   const words = make("div", { class: "text", dir: "auto" });
-  const item = make("li", { class: "message bot writing", "aria-busy": "true" }, avatar(bot, { bot: true }), make("div", { class: "body" }, header(bot, true), words));
-  const write = (text) => {
+  const { image, show: draw } = sketch();
+  const item = make("li", { class: "message bot writing", "aria-busy": "true" }, avatar(bot, { bot: true }), make("div", { class: "body" }, header(bot, true), words, image));
+  const write = (text, preview) => {
     if (text) show(words, text, { copy: false });
     else words.replaceChildren(make("span", { class: "dots", role: "img", "aria-label": `${bot} is at work` }, make("i"), make("i"), make("i")));
+    draw(preview);
   };
-  write("");
+  write("", "");
   return { item, write };
 }

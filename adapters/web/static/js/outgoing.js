@@ -4,10 +4,10 @@
 const PASSING = new Set([0, 503]);
 
 export class Outgoing {
-  #waiting = new Set(); // {place, author, text, deliver, shown, id, error}
+  #waiting = new Set(); // {place, author, words, deliver, shown, id, error}; words: {text, files, reply}
   #place = "";
 
-  /** `edit(text)` takes back what could not be sent. */
+  /** `edit(words)` takes back what could not be sent. */
   constructor(timeline, edit) {
     this.timeline = timeline;
     this.edit = edit;
@@ -29,10 +29,10 @@ export class Outgoing {
   }
 
   /** Say something here; `deliver(key)` sends it and gives its id. */
-  async send(author, text, deliver) {
+  async send(author, words, deliver) {
     // The same key on every attempt: one that arrived unnoticed is not said again.
     const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    const one = { place: this.#place, author, text, deliver: () => deliver(key), shown: null, id: 0, error: null };
+    const one = { place: this.#place, author, words, deliver: () => deliver(key), shown: null, id: 0, error: null };
     this.#waiting.add(one);
     this.timeline.toEnd();
     await this.#attempt(one);
@@ -48,7 +48,7 @@ export class Outgoing {
   settle(added) {
     for (const one of this.#waiting) {
       const here = one.place === this.#place;
-      const heard = here && added.some((message) => message.author === one.author && message.text === one.text);
+      const heard = here && added.some((message) => message.author === one.author && message.text === one.words.text && message.files.length === one.words.files.length);
       if (heard || (one.id && (!here || this.timeline.has(one.id)))) this.#drop(one);
     }
   }
@@ -67,14 +67,14 @@ export class Outgoing {
 
   #show(one) {
     if (one.place !== this.#place) return;
-    one.shown ??= this.timeline.pending(one.author, one.text);
+    one.shown ??= this.timeline.pending(one.author, one.words.text, one.words.files);
     if (!one.error) {
       one.shown.sending();
       return;
     }
     one.shown.failed(one.error.message, () => this.#attempt(one), () => {
       this.#drop(one);
-      this.edit(one.text);
+      this.edit(one.words);
     });
   }
 

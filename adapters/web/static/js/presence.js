@@ -6,11 +6,12 @@ const TYPING = 5000;
 const GRACE = 600;
 /** After an answer, a bot that goes on working is shown to after this long. */
 const BREATH = 300;
+const NOTHING = { text: "", preview: "" };
 
 const keyOf = (thread, bot) => `${thread} ${bot}`;
 
 export class Presence {
-  #works = new Map(); // key -> {thread, bot, text, over, resting}
+  #works = new Map(); // key -> {thread, bot, text, preview, over, resting}
   #typists = new Map(); // name -> {thread, timer}
 
   /** `changed()` is called whenever something is different. */
@@ -21,7 +22,7 @@ export class Presence {
   /** As the server says it is, when a room is opened. */
   reset(working) {
     this.#works.clear();
-    for (const { thread, bot, drafts } of working) this.#put(thread, bot, Object.values(drafts).at(-1) ?? "");
+    for (const { thread, bot, drafts } of working) this.#put(thread, bot, Object.values(drafts).at(-1));
     this.changed();
   }
 
@@ -30,15 +31,15 @@ export class Presence {
     this.reset([]);
   }
 
-  draft(thread, bot, text) {
-    this.#put(thread, bot, text);
+  draft(thread, bot, draft) {
+    this.#put(thread, bot, draft);
     this.changed();
   }
 
   working(thread, bot, on) {
     const key = keyOf(thread, bot);
     const work = this.#works.get(key);
-    if (on && !work) this.#put(thread, bot, "");
+    if (on && !work) this.#put(thread, bot);
     if (!on && work) {
       // Its message is on its way and takes the draft's place; without one it just goes.
       if (work.resting) this.#works.delete(key);
@@ -74,14 +75,14 @@ export class Presence {
       this.#works.delete(keyOf(thread, author));
       return;
     }
-    Object.assign(work, { text: "", resting: true });
+    Object.assign(work, { ...NOTHING, resting: true });
     setTimeout(() => {
       work.resting = false;
       this.changed();
     }, BREATH);
   }
 
-  /** [{bot, text}] of the drafts to show in a thread. */
+  /** [{bot, text, preview}] of the drafts to show in a thread. */
   drafts(thread) {
     return [...this.#works.values()].filter((work) => work.thread === thread && !work.resting);
   }
@@ -96,7 +97,7 @@ export class Presence {
     return [...this.#typists].filter(([, typist]) => typist.thread === thread).map(([name]) => name);
   }
 
-  #put(thread, bot, text) {
-    this.#works.set(keyOf(thread, bot), { thread, bot, text, over: false, resting: false });
+  #put(thread, bot, { text, preview } = NOTHING) {
+    this.#works.set(keyOf(thread, bot), { thread, bot, text, preview, over: false, resting: false });
   }
 }

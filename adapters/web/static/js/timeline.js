@@ -14,15 +14,15 @@ const MOST = 600;
 export class Timeline {
   #messages = []; // {message, item}, by growing id
   #gone = new Map(); // id -> seq of what was deleted, for answers that were read before that
-  #drafts = new Map(); // bot -> {item, write, shown}
+  #drafts = new Map(); // bot -> {item, write, text, preview}
   #following = true;
   #missed = 0;
   #firstNew = 0;
   #top = 0;
 
-  /** `act(control, id)`: a button under an answer; `older(id)`: wants what is before that id */
-  constructor(act, older) {
-    this.act = act;
+  /** `acts`: what the buttons of messages do; `older(id)`: wants what is before that id */
+  constructor(acts, older) {
+    this.acts = { ...acts, known: (id) => this.get(id), go: (id) => this.#go(id) };
     this.older = older;
     this.view = find("#timeline");
     this.list = find("#messages");
@@ -54,7 +54,21 @@ export class Timeline {
   }
 
   has(id) {
-    return this.#messages.some(({ message }) => message.id === id);
+    return this.get(id) !== undefined;
+  }
+
+  get(id) {
+    return this.#messages.find(({ message }) => message.id === id)?.message;
+  }
+
+  /** Show a message that is further up. */
+  #go(id) {
+    const item = this.#messages.find(({ message }) => message.id === id)?.item;
+    if (!item) return;
+    item.scrollIntoView({ block: "center" });
+    item.classList.remove("found");
+    void item.offsetWidth; // the mark shows again
+    item.classList.add("found");
   }
 
   /** The bots that an answer is being written by. */
@@ -106,12 +120,12 @@ export class Timeline {
     if (known) {
       if (message.seq > known.message.seq) {
         known.message = message;
-        fill(known.item, message, this.act);
+        fill(known.item, message, this.acts);
       }
       return false;
     }
     if (message.bot) this.endDraft(message.author);
-    const item = messageElement(message, this.act);
+    const item = messageElement(message, this.acts);
     this.list.insertBefore(item, this.#messages[index]?.item ?? null);
     this.#messages.splice(index, 0, { message, item });
     return true;
@@ -152,8 +166,8 @@ export class Timeline {
   // --- what is not yet said ------------------------------------------------------------------
 
   /** Show a message on its way. */
-  pending(author, text) {
-    const item = pendingElement(author, text);
+  pending(author, text, files) {
+    const item = pendingElement(author, text, files);
     const fate = item.querySelector(".fate");
     find("#pending").append(item);
     if (this.#following) this.#jump();
@@ -172,17 +186,17 @@ export class Timeline {
     };
   }
 
-  /** A bot is at work, and has come to `text`. */
-  draft(bot, text) {
+  /** A bot is at work, and has come to `text` and `preview`. */
+  draft(bot, text, preview) {
     let draft = this.#drafts.get(bot);
     if (!draft) {
-      draft = { ...draftElement(bot), shown: "" };
+      draft = { ...draftElement(bot), text: "", preview: "" };
       this.#drafts.set(bot, draft);
       find("#drafts").append(draft.item);
     }
-    if (text && text !== draft.shown) {
-      draft.shown = text;
-      draft.write(text);
+    if (text && (text !== draft.text || preview !== draft.preview)) {
+      Object.assign(draft, { text, preview });
+      draft.write(text, preview);
     }
     if (this.#following) this.#jump();
   }

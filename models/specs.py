@@ -1,0 +1,56 @@
+"""Models of the configuration as the fleet wants them described. Starts none of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botdaemon.config import DiffusersConfig, TransformersConfig
+from models.process import ImageSpec, TextSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdaemon.config import Config, ModelConfig
+    from models.process import ModelSpec
+
+
+CACHE, SMALL_CACHE = 512, 96
+"""MiB for conversations, the small one with int8, so that OPT-350M's size stays within 1 GB."""
+
+
+def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
+    """Those that run on this machine."""
+    specs: dict[str, ModelSpec] = {}
+    for name, table in models.items():
+        match table:
+            case TransformersConfig():
+                usual = SMALL_CACHE if table.quantize == "int8" else CACHE
+                specs[name] = TextSpec(
+                    **_common(table),
+                    quantize=table.quantize,
+                    batch=table.batch,
+                    cache=(table.cache_megabytes or usual) * 2**20,
+                    sampling=table.sampling.chosen(),
+                )
+            case DiffusersConfig():
+                specs[name] = ImageSpec(**_common(table), checker=table.checker)
+    return specs
+
+
+def _common(table: TransformersConfig | DiffusersConfig) -> dict[str, Any]:
+    return {
+        "path": str(table.path or table.hub),
+        "revision": table.revision,
+        "device": table.device,
+        "dtype": table.dtype,
+        "adapters": {adapter: str(path) for adapter, path in table.adapters.items()},
+        "offload": table.offload,
+        "load": table.load == "start",
+        "pinned": table.pinned,
+        "idle": 60 * table.idle_minutes,
+    }
+
+
+def budgets(config: Config) -> dict[str, int]:
+    """Bytes that models may take, by device, where the configuration says so."""
+    return {name: int(table.memory_gigabytes * 2**30) for name, table in config.devices.items()}
