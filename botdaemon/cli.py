@@ -243,7 +243,7 @@ def list_models(path: Path | None) -> None:
         takes = item.footprint.load + item.footprint.peak if item.footprint else 0
         state = item.problem or ("" if item.name else "not in the configuration")
         missing |= bool(item.problem)
-        table.add_row(item.name or "-", source, _size(item.size), _size(takes), state)
+        table.add_row(item.name or "-", source, app.amount(item.size), app.amount(takes), state)
     Console().print(table)
     sys.exit(ModelUnusable.exit_code if missing else 0)
 
@@ -261,8 +261,8 @@ def pull(repo: str, revision: str | None, variant: str, yes: bool) -> None:
         offer = app.offer(repo, revision, variant)
         for file in offer.files:
             there = ", is there already" if file.there else ""
-            click.echo(f"{_size(file.size):>10}  {file.name}{there}")
-        click.echo(f"{_size(offer.size):>10}  in all, {_size(offer.missing)} to fetch")
+            click.echo(f"{app.amount(file.size):>10}  {file.name}{there}")
+        click.echo(f"{app.amount(offer.size):>10}  in all, {app.amount(offer.missing)} to fetch")
         if offer.choice.others:
             click.echo(f"other forms of the weights: --variant {', '.join(offer.choice.others)}")
         if offer.missing and not yes:
@@ -313,15 +313,6 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total
         )
-
-
-def _size(count: float) -> str:
-    """Bytes in words; nothing for none."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if count else ""
-        count /= 1024
-    return f"{count:.1f} GiB"
 
 
 @main.command("serve-models")

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from botdaemon.errors import ModelUnusable
 from models import footprints, placement
 from models.devices import devices
 from models.footprints import Footprints
+from models.lasting import Lasting
 from models.ledger import Footprint
 from models.process import ModelProcess, ModelSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AsyncExitStack
     from pathlib import Path
-    from types import TracebackType
 
     from models.process import ModelImageEngine, ModelTextEngine, Status
 
@@ -89,7 +89,7 @@ def survey(
     return Survey(looked, plan, identities)
 
 
-class Fleet:
+class Fleet(Lasting):
     """The model processes of this machine."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Fleet:
         #: the process of each model
         self._of: dict[str, ModelProcess] = {}
 
-    async def __aenter__(self) -> Self:
+    async def _begin(self, stack: AsyncExitStack) -> None:
         """Start the processes, without waiting for the models to load. Raises `ModelUnusable` when
         a model's files are not right or it can never fit."""
         looked = await asyncio.to_thread(self._survey)
@@ -121,32 +121,21 @@ class Fleet:
         for note in looked.plan.notes:
             log.warning("%s", note)
         self._identities = looked.identities
-        async with AsyncExitStack() as stack:
-            for share in looked.plan.shares:
-                names = [place.need.name for place in share.places]
-                if not names:
-                    continue
-                device = share.device.name
-                process = self._processes[device] = await stack.enter_async_context(
-                    ModelProcess(
-                        name=device,
-                        models={name: looked.specs[name] for name in names},
-                        base=self._base,
-                        memory=share.budget,
-                        measured=self._measured,
-                    )
+        for share in looked.plan.shares:
+            names = [place.need.name for place in share.places]
+            if not names:
+                continue
+            device = share.device.name
+            process = self._processes[device] = await stack.enter_async_context(
+                ModelProcess(
+                    name=device,
+                    models={name: looked.specs[name] for name in names},
+                    base=self._base,
+                    memory=share.budget,
+                    measured=self._measured,
                 )
-                self._of |= dict.fromkeys(names, process)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
+            )
+            self._of |= dict.fromkeys(names, process)
 
     def text(self, model: str) -> ModelTextEngine:
         return self._of[model].text(model)

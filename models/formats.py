@@ -12,17 +12,16 @@ from config.json. The daemon reads it too (to count tokens), hence no torch and 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import AddedToken, Tokenizer
 
 from botdaemon.errors import ModelUnusable
 from botdaemon.types import ModelCard, Sampling, TextRequest
-from models import prompts
+from models import json_files, prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,9 +116,9 @@ def merge(*choices: Sampling) -> Sampling:
 
 def load(directory: Path) -> Format:
     """Read a model directory that `preflight.resolve` has passed. Raises `ModelUnusable`."""
-    config = _read_json(directory / "config.json")
-    settings = _read_json(directory / "tokenizer_config.json")
-    chosen = _format_file(directory / "format.json")
+    config = json_files.read(directory / "config.json")
+    settings = json_files.read(directory / "tokenizer_config.json")
+    chosen = json_files.read_as(directory / "format.json", _FormatFile)
     tokenizer = _tokenizer(directory / "tokenizer.json")
 
     template, where = _chat_template(directory, settings)
@@ -153,34 +152,10 @@ def load(directory: Path) -> Format:
         max_tokens=min(sampling.max_tokens or min(200, context // 4 or 1), context - 1),
     )
     stop = _DEFAULT_STOPS[kind] if chosen.stop is None else tuple(chosen.stop)
-    ends = _end_ids(tokenizer, settings, config, _read_json(directory / "generation_config.json"))
+    ends = _end_ids(
+        tokenizer, settings, config, json_files.read(directory / "generation_config.json")
+    )
     return Format(kind, card, sampling, stop, tokenizer, write, ends)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # neither JSON nor UTF-8
-        raise ModelUnusable(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelUnusable(f"{path} must hold a JSON object")
-    return data
-
-
-def _format_file(path: Path) -> _FormatFile:
-    try:
-        return _FormatFile.model_validate(_read_json(path))
-    except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            key = ".".join(map(str, problem["loc"]))
-            unknown = problem["type"] == "extra_forbidden"
-            problems.append(f"{key}: {'there is no such key' if unknown else problem['msg']}")
-        raise ModelUnusable(f"{path}: {'; '.join(problems)}") from error
 
 
 def _tokenizer(path: Path) -> Tokenizer:

@@ -88,7 +88,7 @@ def obstacle(need: Need, pinned: Iterable[Need], device: str, budget: int) -> st
 def size(count: int) -> str:
     """An amount of memory in words."""
     if count < 2**20:
-        return f"{count / 2**10:.0f} KiB"
+        return f"{count / 2**10:.0f} KiB" if count >= 2**10 else f"{count} bytes"
     return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
 
 

@@ -1,5 +1,5 @@
-"""How much memory a model process uses, and whether an error means that there was not enough. The
-only module that knows how to ask; on a CPU it does so without torch.
+"""How much memory a model process uses, and whether an error means that there was not enough, or
+that the device is lost. Knows no model.
 """
 
 from __future__ import annotations
@@ -90,3 +90,10 @@ def out_of_memory(error: BaseException) -> bool:
         words in text
         for words in ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
     )
+
+
+def device_lost(error: BaseException) -> bool:
+    """Whether every further call on the device will fail, too: only a new process helps."""
+    import torch
+
+    return isinstance(error, torch.AcceleratorError) and not out_of_memory(error)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from models.engines import LoadedModel
-    from models.ledger import Ledger
+    from models.ledger import Ledger, Need
     from models.measure import Gauge
     from models.turnstile import Turnstile
 
@@ -79,7 +79,7 @@ class Memory:
 
     def watch(self) -> None:
         """From now on, send away what nobody has used for longer than it may stay."""
-        waits = [self._ledger.need(name).idle_seconds for name in self._guests]
+        waits = [self._need(name).idle_seconds for name in self._guests]
         shortest = min((wait for wait in waits if wait), default=0.0)
         if not shortest:
             return
@@ -192,7 +192,7 @@ class Memory:
         """In somebody's turn."""
         for name in leave:
             guest = self._guests[name]
-            need = self._ledger.need(name)
+            need = self._need(name)
             if need.offload and not need.part_by_part:
                 guest.rest()
             else:
@@ -217,7 +217,7 @@ class Memory:
         yield
         peak = self._gauge.peak() - max(before, self._gauge.used())
         if moves == self._moves and peak > 0:
-            self._measured(name, load=self._ledger.need(name).footprint.load, peak=peak)
+            self._measured(name, load=self._need(name).footprint.load, peak=peak)
 
     def _measured(self, name: str, *, load: int, peak: int) -> None:
         with self._changed:
@@ -226,13 +226,17 @@ class Memory:
         if footprint != known:
             self._say_footprint(name)
 
+    def _need(self, name: str) -> Need:
+        with self._changed:
+            return self._ledger.need(name)
+
     def _exceeded(self, name: str) -> None:
         with self._changed:
             self._ledger.exceeded(name)
         self._say_footprint(name)
 
     def _say_footprint(self, name: str) -> None:
-        footprint = self._ledger.need(name).footprint
+        footprint = self._need(name).footprint
         self._tell(
             {"is": "measured", "model": name, "load": footprint.load, "peak": footprint.peak}
         )

@@ -14,10 +14,9 @@ import logging
 import os
 import socket
 import sys
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
@@ -32,12 +31,13 @@ from botdaemon.types import (
 )
 from models import formats, frames, preflight
 from models.devices import ORDER
+from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
-    from types import TracebackType
+    from contextlib import AsyncExitStack
 
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ class ModelImageEngine:
         return metadata.read(picture)
 
 
-class ModelProcess:
+class ModelProcess(Lasting):
     """One model process through all its lives."""
 
     def __init__(
@@ -247,29 +247,16 @@ class ModelProcess:
         #: the life that is to come, or its failure to; replaced after each attempt
         self._awaited: asyncio.Future[Life]
 
-    async def __aenter__(self) -> Self:
-        """Start it, without waiting for the models to load. Raises `ModelUnusable`."""
+    async def _begin(self, stack: AsyncExitStack) -> None:
+        """Start it, without waiting for the models to load. Raises `ModelUnusable`. When it is
+        left, requests under way raise `EngineDied`."""
         await asyncio.to_thread(self._prepare)
         self._awaited = self._hope()
-        async with AsyncExitStack() as stack:
-            group = asyncio.TaskGroup()
-            await group.__aenter__()
-            # Left without telling it of the body's exception, which it would wrap in a group.
-            stack.push_async_callback(group.__aexit__, None, None, None)
-            task = group.create_task(self._supervise(), name=f"model process {self._name}")
-            stack.callback(task.cancel)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        """Stop it and wait for its end. Requests under way raise `EngineDied`."""
-        await self._stack.aclose()
-        _disappoint(self._awaited, f'the model process "{self._name}" was stopped')
+        # Another future by then.
+        why = f'the model process "{self._name}" was stopped'
+        stack.callback(lambda: _disappoint(self._awaited, why))
+        work = self._supervise()
+        await stack.enter_async_context(beside(work, name=f"model process {self._name}"))
 
     def text(self, model: str) -> ModelTextEngine:
         return self._texts[model]

@@ -1,6 +1,5 @@
 """A thread for each model of a device: takes requests, advances them, sends what comes of them.
-Lives in the model process; knows no frames' other end, and no model library but how to ask it
-whether memory ran out.
+Lives in the model process; knows no frames' other end and no model library.
 
 A model computes only in its turn at the turnstile, and is on the device only while `memory` lets
 it be.
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from botdaemon.errors import BotdaemonError, EngineFailed, ModelUnusable
 from models import frames
 from models.engines import Cancelled, LoadedImageModel, LoadedTextModel
-from models.measure import out_of_memory
+from models.measure import device_lost, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,10 +211,7 @@ class Runner(ABC, Generic[Request, Loaded]):
 
     @staticmethod
     def _unless_lost(error: Exception) -> None:
-        import torch
-
-        # After a fault every further call on the device fails too: start afresh.
-        if isinstance(error, torch.AcceleratorError) and not out_of_memory(error):
+        if device_lost(error):
             raise error
 
 

@@ -143,7 +143,7 @@ class Platform(ABC):
     async def fill_in(self, id: str, button: str, text: str, place: Place = DM) -> str:
         """A button that opens a form with one input; this is written there and sent. Returns what
         stood in it before."""
-        raise NotImplementedError("there are no forms")
+        raise AssertionError("no form opens here: ask `forms` first")
 
     async def command(self, name: str, place: Place = GENERAL) -> None:
         """A command from the platform's own menu."""

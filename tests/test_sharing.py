@@ -169,7 +169,7 @@ async def test_a_killed_process_costs_pictures_and_texts_one_retry(process: Mode
 
 async def test_models_take_turns_in_memory_that_holds_one_of_them() -> None:
     spec = TextSpec(path=str(large_model()), device="cpu", load=False, cache=16 * MIB)
-    models = {"ann": spec, "ben": spec, "cid": replace(spec, pinned=False)}
+    models = dict.fromkeys(("ann", "ben", "cid"), spec)
     measured: dict[str, tuple[int, int]] = {}
     async with ModelProcess(
         name="cpu",

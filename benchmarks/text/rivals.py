@@ -12,14 +12,15 @@ import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.text.talk import Answer, Run
+from models.lasting import Lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AsyncExitStack
     from pathlib import Path
-    from types import TracebackType
 
     from benchmarks.text.talk import Prompt
 
@@ -31,23 +32,15 @@ PATIENCE = 300.0
 """Seconds after which a result of the continuous batching is not waited for any more."""
 
 
-class Child:
+class Child(Lasting):
     """A process that may import torch, and transformers with one model in it."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_quieten)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self._pool.shutdown)
+    async def _begin(self, stack: AsyncExitStack) -> None:
+        stack.push_async_callback(asyncio.to_thread, self._pool.shutdown)
 
     async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call it over there; what it raises is raised here."""

@@ -8,12 +8,13 @@ models in by name.
 """
 
 from botdaemon.app.errands import can, chat, serve_models
-from botdaemon.app.holdings import fetch, listing, misfits, offer, plan, verify
+from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
 from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
 
 __all__ = [
     "Daemon",
+    "amount",
     "can",
     "chat",
     "fetch",

@@ -68,6 +68,11 @@ def offer(repo: str, revision: str | None, variant: str) -> Any:
     return imports.named(imports.HUB)().offer(repo, revision, variant)
 
 
+def amount(count: int) -> str:
+    """Bytes in words; nothing for none."""
+    return str(imports.named(imports.SIZE)(count)) if count else ""
+
+
 def fetch(offer: Any, progress: Progress) -> Any:
     """Fetch it; returns the directory. Raises `Refused`."""
     return imports.named(imports.HUB)().fetch(offer, progress)

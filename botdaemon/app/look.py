@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from botdaemon.ports import TextEngine
 
 
-#: of English text, on the safe side
-_CHARACTERS_PER_TOKEN = 3
-
-
 def setup_guide(platform: str, table: ChatConfig | None) -> str:
     """What to do to connect a platform, from nothing to the table to write."""
     return str(imports.named(imports.GUIDES[platform])(table, COMMANDS))
@@ -87,7 +83,7 @@ def weigh(config: Config, bot: str) -> Overhead:
         card = replace(card, max_tokens=model.sampling.max_tokens or card.max_tokens)
     elif isinstance(model, OpenAIConfig):
         # Its server counts; until it runs, what a token is can only be guessed.
-        fixed = sum(len(line.text) for line in request.lines) // _CHARACTERS_PER_TOKEN
+        fixed = imports.named(imports.ESTIMATE)([line.text for line in request.lines])
         card = ModelCard(context=model.context)
     else:
         engine: TextEngine = imports.named(imports.ECHO)()

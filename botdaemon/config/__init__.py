@@ -3,31 +3,37 @@
 Knows no module of the house but `types` and `errors`, and nothing of what the values are used for.
 """
 
-from botdaemon.config.reader import Config, load, parse, read_key, read_token
-from botdaemon.config.tables import (
-    AccessConfig,
-    AdapterConfig,
+from botdaemon.config.bots import (
     BotConfig,
     CannedBotConfig,
-    ChatConfig,
-    DaemonConfig,
-    DeviceConfig,
-    DiffusersConfig,
-    DiscordConfig,
-    EchoConfig,
     ImageBotConfig,
-    LimitsConfig,
-    ModelConfig,
-    OpenAIConfig,
-    RoomConfig,
-    SamplingConfig,
-    SlackConfig,
     StyleConfig,
+    TextBotConfig,
+)
+from botdaemon.config.platforms import (
+    AccessConfig,
+    AdapterConfig,
+    ChatConfig,
+    DiscordConfig,
+    SlackConfig,
     TelegramConfig,
     TerminalConfig,
-    TextBotConfig,
-    TransformersConfig,
     WebConfig,
+)
+from botdaemon.config.reader import Config, load, parse, read_key, read_token
+from botdaemon.config.tables import (
+    DaemonConfig,
+    LimitsConfig,
+    RoomConfig,
+)
+from botdaemon.config.thinking import (
+    DeviceConfig,
+    DiffusersConfig,
+    EchoConfig,
+    ModelConfig,
+    OpenAIConfig,
+    SamplingConfig,
+    TransformersConfig,
 )
 from botdaemon.config.values import room_name
 

@@ -15,7 +15,8 @@ from botdaemon.config import locate
 from botdaemon.config.explain import Mistake, explain
 from botdaemon.config.references import references, secrets
 from botdaemon.config.secrets import concealed
-from botdaemon.config.tables import OpenAIConfig, Tables
+from botdaemon.config.tables import Tables
+from botdaemon.config.thinking import OpenAIConfig
 from botdaemon.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ not done here, but would change the answer, are refused.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -74,7 +75,7 @@ class _StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class TextAsked(_Asked):
+class TextAsked(_Asked, ABC):
     """What /chat/completions and /completions have in common."""
 
     stream: bool | None = False
@@ -99,9 +100,9 @@ class TextAsked(_Asked):
         """Whether the stream should end with a chunk that counts tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
 
+    @abstractmethod
     def lines(self) -> tuple[ChatLine, ...]:
         """The conversation."""
-        raise NotImplementedError
 
     def request(self) -> TextRequest:
         lines = self.lines()

@@ -15,15 +15,14 @@ the components.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from botdaemon.errors import ModelUnusable
 from botdaemon.types import ImageCard
+from models import json_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,11 +99,11 @@ def card(directory: Path, *, checker: bool = True) -> ImageCard:
 
 def load(directory: Path, *, checker: bool = True) -> Manners:
     """Read a pipeline directory that `preflight.resolve` has passed. Raises `ModelUnusable`."""
-    chosen = _drawing_file(directory / "drawing.json")
-    index = _read_json(directory / "model_index.json")
+    chosen = json_files.read_as(directory / "drawing.json", _DrawingFile)
+    index = json_files.read(directory / "model_index.json")
     denoiser_name = next((name for name in _DENOISERS if _present(index, name)), "")
-    denoiser = _read_json(directory / denoiser_name / "config.json") if denoiser_name else {}
-    decoders = (_read_json(directory / name / "config.json") for name in _DECODERS)
+    denoiser = json_files.read(directory / denoiser_name / "config.json") if denoiser_name else {}
+    decoders = (json_files.read(directory / name / "config.json") for name in _DECODERS)
     scale = _scale(next(filter(None, decoders), {}))
     # Transformers read the latents in patches of at least 2 x 2; some pipelines make these patches
     # themselves, and their configuration then says 1. The pipelines with a UNet ask for 8.
@@ -188,29 +187,3 @@ def _pace(
         if kind.startswith(family):
             return steps, guidance, f"what is usual for {family}"
     return *_OTHERS, "what is usual"
-
-
-def _drawing_file(path: Path) -> _DrawingFile:
-    try:
-        return _DrawingFile.model_validate(_read_json(path))
-    except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            key = ".".join(map(str, problem["loc"]))
-            unknown = problem["type"] == "extra_forbidden"
-            problems.append(f"{key}: {'there is no such key' if unknown else problem['msg']}")
-        raise ModelUnusable(f"{path}: {'; '.join(problems)}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # neither JSON nor UTF-8
-        raise ModelUnusable(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelUnusable(f"{path} must hold a JSON object")
-    return data

@@ -11,15 +11,14 @@ import secrets
 from base64 import b64decode
 from contextlib import aclosing
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from botdaemon.types import ImageCard, Picture, Progress
-from models.remote.servers import Servers
+from models.remote.engine import RemoteEngine
 from models.remote.troubles import NotTheProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from types import TracebackType
 
     from botdaemon.config import OpenAIConfig
     from botdaemon.types import ImageRequest
@@ -32,7 +31,7 @@ _SEEDS = 2**32
 _NO_SOURCE = "it was drawn from the words alone: the server cannot begin with a picture"
 
 
-class RemoteImageEngine:
+class RemoteImageEngine(RemoteEngine):
     """An `ImageEngine`.
 
     Each picture is a request of its own, so that it is shown when it is there, and only the one
@@ -41,25 +40,7 @@ class RemoteImageEngine:
 
     def __init__(self, name: str, table: OpenAIConfig, key: str | None) -> None:
         self._name = name
-        self._table = table
-        self._servers = Servers(name, table, key)
-
-    async def __aenter__(self) -> Self:
-        await self._servers.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._servers.__aexit__(kind, error, tb)
-
-    @property
-    def available(self) -> bool:
-        """Whether some server would be asked now."""
-        return self._servers.available
+        super().__init__(name, table, key)
 
     @property
     def card(self) -> ImageCard:

@@ -13,14 +13,14 @@ import importlib.util
 import logging
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from models.lasting import Lasting, beside
 from models.remote import troubles
 from models.remote.troubles import Follows, NotTheProtocol, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-    from types import TracebackType
 
     from openai import AsyncOpenAI, Omit
 
@@ -111,7 +111,7 @@ class Server:
             return answer
 
 
-class Servers:
+class Servers(Lasting):
     """All servers of one model."""
 
     def __init__(self, name: str, table: OpenAIConfig, key: str | None) -> None:
@@ -127,25 +127,13 @@ class Servers:
         #: some server is not left out
         self._some = asyncio.Event()
 
-    async def __aenter__(self) -> Self:
+    async def _begin(self, stack: AsyncExitStack) -> None:
         """Begin to look for the servers, without waiting for them."""
-        async with AsyncExitStack() as stack:
-            group = asyncio.TaskGroup()
-            await group.__aenter__()
-            # Left without telling it of the body's exception, which it would wrap in a group.
-            stack.push_async_callback(group.__aexit__, None, None, None)
-            task = group.create_task(self._begin(), name=f"the servers of {self._name}")
-            stack.callback(task.cancel)
-            self._stack = stack.pop_all()
-        return self
+        stack.push_async_callback(self._close)
+        work = self._find()
+        await stack.enter_async_context(beside(work, name=f"the servers of {self._name}"))
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
+    async def _close(self) -> None:
         for server in self._servers:
             await server.client.close()
 
@@ -209,7 +197,7 @@ class Servers:
 
     # --- health ----------------------------------------------------------------------------------
 
-    async def _begin(self) -> None:
+    async def _find(self) -> None:
         # In a thread: importing the client takes most of a second.
         self._servers = await asyncio.to_thread(self._clients)
         self._some.set()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from botdaemon.types import ModelCard, Piece
 from models import formats
 from models.remote import messages, tokens
-from models.remote.servers import Servers
+from models.remote.engine import RemoteEngine
 from models.remote.troubles import NotTheProtocol
 from models.replies import StopFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from types import TracebackType
 
     from botdaemon.config import OpenAIConfig
     from botdaemon.types import Sampling, TextRequest
@@ -26,7 +25,7 @@ _MAX_TOKENS = 512
 _STOPS = 4
 
 
-class RemoteTextEngine:
+class RemoteTextEngine(RemoteEngine):
     """A `TextEngine`.
 
     `generate` raises `EngineFailed` for a request that is refused; `EngineDied` when servers took
@@ -35,28 +34,10 @@ class RemoteTextEngine:
     """
 
     def __init__(self, name: str, table: OpenAIConfig, key: str | None) -> None:
-        self._table = table
-        self._servers = Servers(name, table, key)
+        super().__init__(name, table, key)
         self._preferred = table.sampling.chosen()
         # Whatever continues plain text has to be shown who speaks.
         self._names: Literal["rooms", "always"] = "rooms" if table.api == "chat" else "always"
-
-    async def __aenter__(self) -> Self:
-        await self._servers.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._servers.__aexit__(kind, error, tb)
-
-    @property
-    def available(self) -> bool:
-        """Whether some server would be asked now."""
-        return self._servers.available
 
     @property
     def card(self) -> ModelCard:
