@@ -14,6 +14,7 @@ BotdaemonError
 ├── EngineFailed         this request failed; the engine lives, do not repeat it unchanged
 ├── EngineDied           the engine's process ended; the request may be repeated
 ├── ModelUnusable        the model cannot be loaded until the operator mends what the message says
+├── ExportUnusable       what was exported or collected cannot be read on from there; give another
 └── Refused              a person asked for something that cannot be done; say why
 
 The message of each is one sentence (or more) for the person who must act.
@@ -99,6 +100,12 @@ class ModelUnusable(BotdaemonError):
     """The model cannot be loaded until the operator mends what the message says."""
 
     exit_code = 78
+
+
+class ExportUnusable(BotdaemonError):
+    """An export or a dataset is damaged, unfinished or something else than was said."""
+
+    exit_code = 65  # EX_DATAERR
 
 
 class Refused(BotdaemonError):

@@ -576,7 +576,7 @@ def test_a_broken_file_of_footprints_is_put_aside(
 
 def test_sizes_are_said_in_words() -> None:
     assert [size(n) for n in (0, 1500, 3 * 2**20, 14 * GIB + GIB // 4)] == [
-        "0 KiB",
+        "0 bytes",
         "1 KiB",
         "3 MiB",
         "14.2 GiB",

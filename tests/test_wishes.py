@@ -222,6 +222,7 @@ async def test_a_wish_whose_command_was_taken_back_is_not_granted(tmp_path: Path
         await studio.confirmed(regretted)
         await studio.confirmed(studio.platform.delete(regretted))
         studio.painter.gate.set()
+        await studio.after(0)
         await studio.ask("/draw three")
 
     assert [turn.wish and turn.wish.text for turn in studio.painter.turns] == ["one", "three"]

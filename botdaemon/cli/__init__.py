@@ -1,0 +1,29 @@
+"""The command line. Knows how to say things to an operator; what is done lies in `app`.
+
+Exit codes: 0 done, 1 a fault of ours, 2 wrong usage, 69 something outside refuses (a port in use),
+74 the store failed, 75 another daemon has the data directory, 78 the configuration, a model or the
+database must be mended by a person.
+"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+import botdaemon
+from botdaemon.cli.daemon import can, chat, check, run, setup
+from botdaemon.cli.models import models, serve_models
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(botdaemon.__version__, prog_name="botdaemon")
+def main() -> None:
+    """Bots for your chat rooms, from one daemon."""
+    # Every process below this one, too: nothing is downloaded while a person waits.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+for _command in (run, check, setup, chat, can, models, serve_models):
+    main.add_command(_command)
