@@ -80,13 +80,19 @@ class Format:
     write: prompts.Writer
     #: the tokens that the model itself ends a reply with
     end_ids: frozenset[int]
+    #: makes what people typed safe to stand in a prompt
+    quote: prompts.Quoter
 
     def encode(self, request: TextRequest) -> list[int]:
         """The prompt's tokens."""
+        return self.tokens(self.write(request))
+
+    def tokens(self, text: str) -> list[int]:
+        """Of a prompt as `write` writes it, or of a text that begins with one."""
         # A template writes the opening token itself; the other formats leave it to the tokenizer.
         opening = self.kind != "chat"
         ids: list[int] = []
-        for piece in self.write(request).split(prompts.BREAK):
+        for piece in text.split(prompts.BREAK):
             ids += self.tokenizer.encode(piece, add_special_tokens=opening).ids
             if opening:  # some tokenizers also close what they encode, and a prompt is open
                 while ids and ids[-1] in self.end_ids and len(ids) > 1:
@@ -155,7 +161,7 @@ def load(directory: Path) -> Format:
     ends = _end_ids(
         tokenizer, settings, config, json_files.read(directory / "generation_config.json")
     )
-    return Format(kind, card, sampling, stop, tokenizer, write, ends)
+    return Format(kind, card, sampling, stop, tokenizer, write, ends, quote)
 
 
 def _tokenizer(path: Path) -> Tokenizer:
