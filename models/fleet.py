@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import ModelUnusable
@@ -21,7 +22,7 @@ from models.ledger import Footprint
 from models.process import ModelProcess, ModelSpec, TextSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AsyncExitStack
     from pathlib import Path
 
@@ -37,8 +38,8 @@ class Survey:
     #: with the device that each goes to, and its footprint
     specs: Mapping[str, ModelSpec]
     plan: placement.Plan
-    #: under which each model's footprint is kept
-    identities: Mapping[str, str]
+    #: say under which each model's footprint is kept; another one for another version of it
+    identities: Mapping[str, Callable[[], str]]
 
 
 def survey(
@@ -52,7 +53,7 @@ def survey(
     device. Raises `ModelUnusable` for a model whose files are not right."""
     there = devices()
     looked: dict[str, ModelSpec] = {}
-    identities: dict[str, str] = {}
+    identities: dict[str, Callable[[], str]] = {}
     for name, spec in specs.items():
         try:
             directory = spec.resolve(base)
@@ -62,8 +63,8 @@ def survey(
         # int8 is for CPUs; the rest goes to the first device, a card if there is one.
         device = "cpu" if quantize == "int8" else spec.device
         on = there[0].name if device == "auto" else device
-        identities[name] = footprints.identity(
-            directory, device=on, dtype=spec.dtype, quantize=quantize
+        identities[name] = partial(
+            footprints.identity, directory, device=on, dtype=spec.dtype, quantize=quantize
         )
         estimate, weights = footprints.estimate(
             directory,
@@ -73,7 +74,7 @@ def survey(
             quantize=quantize,
             part_by_part=spec.offload == "always",
         )
-        measured = known.get(identities[name]) if known else None
+        measured = known.get(identities[name]()) if known else None
         looked[name] = replace(spec, device=device, footprint=measured or estimate, weights=weights)
     plan = placement.place([spec.need(name) for name, spec in looked.items()], there, budgets)
     for share in plan.shares:
@@ -107,7 +108,7 @@ class Fleet(Lasting):
         self._budgets = budgets or {}
         self._file = footprints
         self._known: Footprints | None = None
-        self._identities: Mapping[str, str] = {}
+        self._identities: Mapping[str, Callable[[], str]] = {}
         self._processes: dict[str, ModelProcess] = {}
         #: the process of each model
         self._of: dict[str, ModelProcess] = {}
@@ -157,6 +158,7 @@ class Fleet(Lasting):
         if self._known is None:
             return
         try:
-            self._known.put(self._identities[model], Footprint(load=load, peak=peak, measured=True))
-        except OSError as error:  # it is measured again the next time
+            identity = self._identities[model]()
+            self._known.put(identity, Footprint(load=load, peak=peak, measured=True))
+        except (OSError, ValueError) as error:  # it is measured again the next time
             log.warning("what models take could not be kept: %s", error)

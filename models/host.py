@@ -45,7 +45,7 @@ class Host:
         self._wire = wire
         self._texts: dict[str, TextRunner] = {}
         self._images: dict[str, ImageRunner] = {}
-        models = hello["models"]
+        models = self._models = hello["models"]
         turnstile = Turnstile()
         ledger = Ledger(
             [_need(name, told) for name, told in models.items()],
@@ -86,11 +86,20 @@ class Host:
                         painter.take(Job(id, image))
                     else:
                         self._unknown(id, image.model)
+                case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
+                    self._switch(name, edition, directory)
                 case {"do": "cancel", "id": id}:
                     for each in self._runners:
                         each.cancel(id)
                 case _:
                     raise frames.Malformed(f"there is no request {frame.get('do')!r}")
+
+    def _switch(self, name: str, edition: int, directory: str) -> None:
+        told = self._models[name] | {"directory": directory}
+        frame = {"is": "switched", "model": name, "edition": edition}
+        self._texts[name].replace(
+            _TextRecipe(name, told), lambda loaded: self._wire.send(frame | {"loaded": loaded})
+        )
 
     def _unknown(self, id: int, model: str) -> None:
         self._wire.send(

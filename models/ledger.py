@@ -228,6 +228,15 @@ class Ledger:
             self._entries[name].state = "going"
         return leave
 
+    def dismiss(self, name: str) -> bool:
+        """Let an idle model leave, pinned or not, though nobody asks for its place; False when it
+        is not there."""
+        entry = self._entries[name]
+        if entry.state != "in":
+            return False
+        entry.state = "going"
+        return True
+
     # --- footprints --------------------------------------------------------------------------
 
     def measured(self, name: str, *, load: int, peak: int) -> Footprint:

@@ -36,12 +36,15 @@ class Life:
         child: asyncio.subprocess.Process,
         writer: asyncio.StreamWriter,
         measured: Callable[[str, int, int], None],
+        switched: Callable[[str, int, bool], None],
     ) -> None:
-        """`measured` is told a model's name, and its bytes at rest and at work."""
+        """`measured` is told a model's name, and its bytes at rest and at work; `switched` its
+        name, an edition that it was to be replaced by, and whether that could be loaded."""
         self._name = name
         self.child = child
         self._writer = writer
         self._measured = measured
+        self._switched = switched
         self._ids = itertools.count(1)
         self.inboxes: dict[int, Inbox] = {}
         self.ready = False
@@ -67,11 +70,12 @@ class Life:
         finally:
             # Still there: neither finished nor failed. No await here, so that closing the
             # iterator takes effect even while its task is being cancelled.
-            if self.inboxes.pop(id, None) is not None and not self._writer.is_closing():
+            if self.inboxes.pop(id, None) is not None:
                 self.send({"do": "cancel", "id": id})
 
     def send(self, frame: frames.Frame) -> None:
-        self._writer.write(frames.pack(frame))
+        if not self._writer.is_closing():
+            self._writer.write(frames.pack(frame))
 
     def take(self, frame: frames.Frame) -> None:
         """Do what a frame of the process says."""
@@ -104,6 +108,8 @@ class Life:
                 self.models = dict(states)
             case {"is": "measured", "model": model, "load": load, "peak": peak}:
                 self._measured(model, load, peak)
+            case {"is": "switched", "model": model, "edition": edition, "loaded": loaded}:
+                self._switched(model, edition, loaded)
             case {"is": "log", "level": level, "logger": logger, "message": message}:
                 logging.getLogger(logger).log(level, "%s", message, extra={"device": self._name})
             case {"is": "cancelled", "id": id, "tokens": tokens}:

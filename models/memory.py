@@ -110,6 +110,23 @@ class Memory:
         with self._changed:
             return self._ledger.called(name)
 
+    def dismiss(self, name: str) -> None:
+        """Forget a model that nobody holds, on the device and in RAM: what is loaded next is
+        another version of it."""
+        with self._changed:
+            # Another may be sending it away at this moment.
+            self._changed.wait_for(lambda: self._ledger.state(name) in ("in", "out"))
+            there = self._ledger.dismiss(name)
+        with self._turnstile.turn(name):
+            self._guests[name].drop()
+            self._gauge.give_back()
+        if there:
+            with self._changed:
+                self._moves += 1
+                self._ledger.left(name)
+                self._changed.notify_all()
+        self._say_states()
+
     def relieved(self, name: str, model: LoadedModel) -> bool:
         """After the model ran out of memory in its turn: make it need less, or send away who is
         idle. False when nothing more can be done."""

@@ -34,11 +34,13 @@ from models.devices import ORDER
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
+from models.live import Lookout, log_kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from contextlib import AsyncExitStack
 
+    from models.live import Edition, Editions
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds before a dead process is started again: doubled each time it dies young."""
 HEALTHY = 60.0
 """Seconds after which a death is no longer part of the same misfortune."""
+LOOK = 1.0
+"""Seconds between two looks for other versions of the models."""
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -142,32 +146,30 @@ class ModelTextEngine:
         self,
         process: ModelProcess,
         model: str,
-        format: formats.Format,
+        editions: Editions,
         preferred: Sampling,
         adapter: str = "",
     ) -> None:
         """`adapter`: the LoRA adapter to speak with when a request names none."""
         self._process = process
         self._model = model
-        self._format = format
+        self._editions = editions
         self._preferred = preferred
         self._adapter = adapter
-        wanted = preferred.max_tokens or format.card.max_tokens
-        self._card = replace(format.card, max_tokens=min(wanted, format.card.context - 1))
 
     def speaking(self, adapter: str) -> ModelTextEngine:
         """The same model with an adapter of its own."""
-        return ModelTextEngine(self._process, self._model, self._format, self._preferred, adapter)
+        return ModelTextEngine(self._process, self._model, self._editions, self._preferred, adapter)
 
     @property
     def card(self) -> ModelCard:
-        return self._card
+        return self._editions.current.card
 
     async def count(self, request: TextRequest) -> int:
         # Here rather than over there: it costs a millisecond and the memory of one tokenizer,
         # and a bot can pack its history while the process is busy or still starting. In a thread,
         # because a megabyte of text or a model's own template may take its time.
-        return len(await asyncio.to_thread(self._format.encode, request))
+        return len(await asyncio.to_thread(self._editions.current.format.encode, request))
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Piece, None]:
         request = replace(
@@ -228,17 +230,20 @@ class ModelProcess(Lasting):
         memory: int = 0,
         measured: Callable[[str, int, int], None] = lambda name, load, peak: None,
         patience: float = 5.0,
+        look: float = LOOK,
     ) -> None:
         """`base`: where relative paths begin, by default the working directory. `memory`: bytes
         that its models may take together; 0: all there is. `measured`: told what a model takes
         (name, bytes at rest, more bytes at work). `patience`: seconds the process gets to end by
-        itself before it is killed."""
+        itself before it is killed. `look`: seconds between two looks for other versions."""
         self._name = name
         self._specs = dict(models)
         self._base = base or Path.cwd()
         self._memory = memory
         self._measured = measured
         self._patience = patience
+        self._pause = look
+        self._lookout = Lookout(self._switch)
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
@@ -257,6 +262,9 @@ class ModelProcess(Lasting):
         stack.callback(lambda: _disappoint(self._awaited, why))
         work = self._supervise()
         await stack.enter_async_context(beside(work, name=f"model process {self._name}"))
+        await stack.enter_async_context(
+            beside(self._lookout.watch(self._pause), name=f"versions on {self._name}")
+        )
 
     def text(self, model: str) -> ModelTextEngine:
         return self._texts[model]
@@ -268,6 +276,10 @@ class ModelProcess(Lasting):
     def pid(self) -> int:
         """0 while it is not running."""
         return self._life.child.pid if self._life else 0
+
+    async def look(self) -> None:
+        """See at once whether there are other versions of the models; see `Lookout.look`."""
+        await self._lookout.look()
 
     def status(self) -> Status:
         life = self._life
@@ -313,8 +325,8 @@ class ModelProcess(Lasting):
         told["need"] = asdict(spec.need(name))
         match spec:
             case TextSpec():
-                format = formats.load(directory)
-                self._texts[name] = ModelTextEngine(self, name, format, spec.sampling)
+                editions = self._lookout.add(name, directory, spec.sampling)
+                self._texts[name] = ModelTextEngine(self, name, editions, spec.sampling)
                 return told | {"kind": "text"}
             case ImageSpec():
                 from models.image import manners
@@ -362,7 +374,7 @@ class ModelProcess(Lasting):
             except BaseException:
                 writer.close()
                 raise
-        life = self._life = Life(self._name, child, writer, self._measured)
+        life = self._life = Life(self._name, child, writer, self._measured, self._lookout.switched)
         # 2. Serve until the socket closes.
         try:
             async with asyncio.TaskGroup() as group:
@@ -372,6 +384,7 @@ class ModelProcess(Lasting):
                 finally:
                     # 3. From here on requests wait for the next life, if this one was the awaited.
                     self._life = None
+                    given_up = self._lookout.give_up()
                     failed, self._awaited = self._awaited, self._hope()
                     await life.end(self._patience)
                     # Its last words, unless a child of its own holds the pipe open.
@@ -382,18 +395,13 @@ class ModelProcess(Lasting):
             why = life.epitaph()
             life.abandon(EngineDied(why))
             _disappoint(failed, why)
+        for name in given_up:
+            log_kept(name, "the process ended before it had loaded another version")
         return why
 
     async def _serve(self, life: Life, reader: asyncio.StreamReader) -> None:
         try:
-            life.send(
-                {
-                    "do": "hello",
-                    "device": self._name,
-                    "memory": self._memory,
-                    "models": self._frames,
-                }
-            )
+            self._greet(life)
             while (frame := await frames.read(reader)) is not None:
                 try:
                     life.take(frame)
@@ -411,6 +419,29 @@ class ModelProcess(Lasting):
                     )
         except ConnectionError as error:
             life.last_words = str(error)
+
+    def _greet(self, life: Life) -> None:
+        """Say what there is to load: what is known to be good, then what is to take its place."""
+        told = {
+            name: self._frames[name] | {"directory": directory}
+            for name, directory in self._lookout.directories().items()
+        }
+        life.send(
+            {
+                "do": "hello",
+                "device": self._name,
+                "memory": self._memory,
+                "models": self._frames | told,
+            }
+        )
+        for name, edition in self._lookout.pending():
+            self._switch(name, edition)
+
+    def _switch(self, name: str, edition: Edition) -> None:
+        if self._life:
+            directory = str(edition.version.directory)
+            told = {"model": name, "edition": edition.number, "directory": directory}
+            self._life.send({"do": "switch", **told})
 
 
 def _disappoint(awaited: asyncio.Future[Life], why: str) -> None:

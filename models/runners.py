@@ -21,7 +21,7 @@ from models.engines import Cancelled, LoadedImageModel, LoadedTextModel
 from models.measure import device_lost, out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from botdaemon.types import ImageRequest, Picture, Piece, Progress, TextRequest
     from models.engines import Slot
@@ -76,6 +76,8 @@ class Runner(ABC, Generic[Request, Loaded]):
         self._news = threading.Condition()
         self._jobs: dict[int, Job[Request]] = {}
         self._wanted_at_start = False
+        #: another version of the model, to be loaded once nobody needs this one
+        self._successor: tuple[Recipe[Loaded], Callable[[bool], None]] | None = None
 
     def start(self, *, load: bool) -> None:
         """Begin; with `load` the model is loaded at once, so that nobody waits for it later."""
@@ -93,6 +95,14 @@ class Runner(ABC, Generic[Request, Loaded]):
         """From the thread that reads. It may have ended while the cancel was on its way."""
         if job := self._jobs.get(id):
             job.cancelled.set()
+
+    def replace(self, recipe: Recipe[Loaded], done: Callable[[bool], None]) -> None:
+        """From the thread that reads: what was begun is finished by the model as it is, and the
+        rest by another version of it. `done` is told whether that could be loaded; if not, all
+        goes on as it was. A version that is replaced before it was tried is passed over."""
+        with self._news:
+            self._successor = (recipe, done)
+            self._news.notify()
 
     # --- on and off the device, called by `memory` ---------------------------------------------
 
@@ -129,8 +139,12 @@ class Runner(ABC, Generic[Request, Loaded]):
                 self._warm_up()
             while True:
                 with self._news:
-                    self._news.wait_for(lambda: self._inbox)
-                self._attend()
+                    self._news.wait_for(lambda: self._inbox or self._successor)
+                    successor, self._successor = self._successor, None
+                if successor:
+                    self._switch(*successor)
+                else:
+                    self._attend()
         except BaseException:
             # The process ends with it: the daemon starts another, and tells who waited.
             traceback.print_exc()
@@ -145,6 +159,24 @@ class Runner(ABC, Generic[Request, Loaded]):
         except Exception as error:  # a request for it will fail and say so
             log.exception('model "%s" could not be loaded', self.name)
             self._unless_lost(error)
+
+    def _switch(self, recipe: Recipe[Loaded], done: Callable[[bool], None]) -> None:
+        """The old version leaves first: there may be no room for both."""
+        former, self._recipe = self._recipe, recipe
+        self._memory.dismiss(self.name)
+        try:
+            with self._memory.hold(self.name):
+                done(True)
+        except Exception as error:
+            why = error if isinstance(error, BotdaemonError) else self._foreseen(error)
+            log.error("%s; it goes on as it was", why)
+            self._recipe = former
+            done(False)
+            self._warm_up()
+
+    def _may_begin(self) -> bool:
+        """Whether requests may be begun with the model as it is."""
+        return self._successor is None and not self._memory.wanted(self.name)
 
     def _attend(self) -> None:
         """Bring the model to the device and serve until nobody waits."""
@@ -223,7 +255,7 @@ class TextRunner(Runner["TextRequest", LoadedTextModel]):
         with self._turnstile.turn(self.name) as give_way:
             while True:
                 # Whoever needs the memory waits until what was begun is done, not for ever.
-                if not self._memory.wanted(self.name):
+                if self._may_begin():
                     self._take_in(model, slots)
                 self._let_go(model, slots)
                 if not slots:
@@ -288,7 +320,7 @@ class ImageRunner(Runner["ImageRequest", LoadedImageModel]):
     """An image model: one request after the other, others in between its steps."""
 
     def _serve(self, model: LoadedImageModel) -> None:
-        while not self._memory.wanted(self.name) and (job := self._next()):
+        while self._may_begin() and (job := self._next()):
             try:
                 with self._turnstile.turn(self.name) as give_way:
                     self._draw(model, job, give_way)

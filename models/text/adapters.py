@@ -1,14 +1,15 @@
 """Keeps LoRA adapters beside a model, several at once. Knows no requests and no rows.
 
-Adapters are loaded when they are first asked for, and again when their files have changed: whoever
-speaks with the old ones then goes on with them to the end.
+Adapters are loaded when they are first asked for, and again when their files have changed or a link
+to their directory has moved: whoever speaks with the old ones then goes on with them to the end. As
+long as the new ones cannot be used, the old ones are.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -32,7 +33,8 @@ _PREFIX = "base_model.model."
 _BASE = "__base__"
 """What peft calls a row without an adapter."""
 
-Stamp = tuple[tuple[int, int], ...]
+Stamp = tuple[tuple[int, int, int], ...]
+"""Of each file its inode, bytes, and time of change in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class _Loaded:
     #: what peft and the rows call it; another one for each version of the files
     key: str
     stamp: Stamp
+    #: that of files which were found since and cannot be used; () for none at all
+    refused: Stamp | None = None
 
 
 class Adapters:
@@ -72,9 +76,8 @@ class Adapters:
             )
         loaded = self._loaded.pop(name, None)
         try:
-            stamp = self._stamp(name, directory)
-            if loaded is None or loaded.stamp != stamp:
-                loaded = self._load(name, directory, stamp, loaded)
+            # Resolved once: the link may move while the files are read.
+            loaded = self._as_it_is_now(name, directory.resolve(), loaded)
         finally:
             if loaded:
                 self._loaded[name] = loaded
@@ -85,6 +88,20 @@ class Adapters:
         """The adapter of each line of the next forward."""
         self._worn = [key or _BASE for key in keys]
 
+    def _as_it_is_now(self, name: str, directory: Path, loaded: _Loaded | None) -> _Loaded:
+        stamp: Stamp = ()
+        try:
+            stamp = self._stamp(name, directory)
+            if loaded is None or stamp not in (loaded.stamp, loaded.refused):
+                return self._load(name, directory, stamp, loaded)
+        except EngineFailed as error:
+            if loaded is None:
+                raise
+            if loaded.refused != stamp:
+                log.error("%s; it goes on as it was", error)
+            return replace(loaded, refused=stamp)
+        return loaded
+
     def _stamp(self, name: str, directory: Path) -> Stamp:
         try:
             stats = [(directory / file).stat() for file in (_CONFIG, _WEIGHTS)]
@@ -92,7 +109,7 @@ class Adapters:
             raise self._unusable(
                 name, f"{error.filename} cannot be read: {error.strerror}"
             ) from error
-        return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+        return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
 
     def _load(self, name: str, directory: Path, stamp: Stamp, old: _Loaded | None) -> _Loaded:
         self._examine(name, directory)
