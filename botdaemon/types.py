@@ -420,6 +420,19 @@ class Thread:
     main: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """A message as it is given away with its whole thread, to learn from."""
+
+    message: Message
+    #: the message of the thread that it answers, by the store's id; 0 for none
+    answers: int = 0
+    room: str = ""
+    title: str = ""
+    #: its thread is between a person and a bot
+    direct: bool = False
+
+
 # --- looking at a set-up ---------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from botdaemon.config import room_name
@@ -19,6 +20,7 @@ from botdaemon.store import (
     changes,
     database,
     files,
+    forgetting,
     intake,
     letters,
     pairings,
@@ -28,6 +30,7 @@ from botdaemon.store import (
     wishes,
 )
 from botdaemon.store.archive import Readers, Tail
+from botdaemon.store.forgetting import Forgotten, Person
 from botdaemon.store.rows import one
 from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store.intake import Relay, Route
 
-__all__ = ["Store", "Want", "open_store"]
+__all__ = ["Forgotten", "Person", "Store", "Want", "open_store"]
 
 T = TypeVar("T")
 
@@ -357,6 +360,30 @@ class Store:
     async def pair(self, code: str, admin: Identity) -> tuple[str, int, Address] | None:
         """Let a stranger in: name, and where to tell them; None for an unknown code."""
         return await self._write(lambda db: pairings.approve(db, code, admin, self._clock()))
+
+    async def knows(self, who: str) -> bool:
+        """Whether `find_person` finds somebody, or more than one."""
+        return await self._write(lambda db: forgetting.known(db, who))
+
+    async def find_person(self, who: str) -> Person:
+        """By "ADAPTER:ACCOUNT", the store's id or a name. Raises `Refused` when there is nobody, or
+        more than one; then it names them."""
+        return await self._write(lambda db: forgetting.find(db, who))
+
+    async def forget(self, who: str) -> Forgotten:
+        """Forget a person for good: their words, files and names. Raises `Refused` likewise. What
+        bots or others repeated of it stays, and so do `Forgotten.backups`; a turn under way ends
+        with what it has read."""
+        forgotten = await self._write(
+            lambda db: forgetting.forget(db, who, self._next_seq, self._clock())
+        )
+        # Not before that is on disk, or another transaction's failure could leave rows without
+        # their files. Killed in between, what is left is found by the next time.
+        gone = await self._write(forgetting.orphans)
+        await asyncio.to_thread(files.remove, self.directory / "files", gone)
+        await self._write(lambda db: forgetting.drop(db, gone))
+        await asyncio.to_thread(database.clean, self.directory / "botdaemon.db")
+        return replace(forgotten, backups=database.backups(self.directory))
 
     # --- the shelf of adapters ---------------------------------------------------------------
 

@@ -21,16 +21,17 @@ _RATINGS = {Control.GOOD: "good", Control.BAD: "bad"}
 
 def edited(db: sqlite3.Connection, event: Edited, relay: Relay, next_seq: NextSeq) -> Recorded:
     """Change a recorded message, and what of it was passed on to the thread's other addresses; one
-    that was never recorded is nothing to change."""
+    that was never recorded, or is deleted, is nothing to change."""
     if (known := seen(db, event.address.adapter, event.key)) is not None:
         return known
     row = located(db, event.address, event.platform_id)
     if row is None:
         return Recorded(message=0, thread=0)
-    db.execute(
-        "UPDATE messages SET text = ?, edited_at = ?, seq = ? WHERE id = ?",
+    if not db.execute(
+        "UPDATE messages SET text = ?, edited_at = ?, seq = ? WHERE id = ? AND deleted_at IS NULL",
         (event.text, event.at, next_seq(), row[0]),
-    )
+    ).rowcount:
+        return Recorded(message=row[0], thread=row[1])
     return Recorded(message=row[0], thread=row[1], relayed=_relay_again(db, row[0], relay))
 
 

@@ -98,6 +98,38 @@ def open_database(path: Path, migrations: Traversable | None = None) -> sqlite3.
     return connection
 
 
+@contextmanager
+def looking(directory: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads the database of a data directory, beside a daemon or without
+    one. Raises `StoreUnusable`."""
+    path = directory / "botdaemon.db"
+    if not path.is_file():
+        raise StoreUnusable(f"{directory} holds no botdaemon.db; name a daemon's data directory")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            newest = _steps(resources.files(__package__) / "migrations")[-1][0]
+            if version != newest:
+                raise StoreUnusable(
+                    f"{path} has another schema ({version}) than this botdaemon ({newest}); start"
+                    " the daemon of this version once"
+                )
+            yield db
+    except sqlite3.Error as error:
+        raise StoreUnusable(f"{path} cannot be read ({error})") from None
+
+
+def clean(path: Path) -> None:
+    """Let what was overwritten leave the write-ahead log, too, as far as no reader needs it."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def backups(directory: Path) -> tuple[Path, ...]:
+    """Databases that were put aside before a migration."""
+    return tuple(sorted(directory.glob("botdaemon-schema-*.db")))
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     # check_same_thread: opened here, then owned by the writer's thread alone.
     connection = sqlite3.connect(
@@ -139,11 +171,7 @@ def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, directory: Traversable) -> None:
-    steps = sorted(
-        (int(entry.name.split("_", 1)[0]), entry)
-        for entry in directory.iterdir()
-        if entry.name.endswith(".sql")
-    )
+    steps = _steps(directory)
     newest = steps[-1][0]
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > newest:
@@ -170,6 +198,14 @@ def _migrate(connection: sqlite3.Connection, path: Path, directory: Traversable)
                 connection.execute("ROLLBACK")
             raise
         log.info("schema %s", entry.name, extra={"event": "migrated", "schema": number})
+
+
+def _steps(directory: Traversable) -> list[tuple[int, Traversable]]:
+    return sorted(
+        (int(entry.name.split("_", 1)[0]), entry)
+        for entry in directory.iterdir()
+        if entry.name.endswith(".sql")
+    )
 
 
 def _back_up(connection: sqlite3.Connection, target: Path) -> None:

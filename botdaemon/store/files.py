@@ -6,8 +6,12 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botdaemon.errors import StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def path_of(directory: Path, sha256: str) -> Path:
@@ -39,6 +43,12 @@ def keep(directory: Path, content: bytes) -> str:
     except OSError as error:
         raise StoreFull(f"the file was not kept ({error.strerror})") from None
     return sha256
+
+
+def remove(directory: Path, names: Iterable[str]) -> None:
+    """Take files off the disk. Doing so twice changes nothing."""
+    for sha256 in names:
+        path_of(directory, sha256).unlink(missing_ok=True)
 
 
 def _sync(directory: Path) -> None:
