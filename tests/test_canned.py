@@ -5,32 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import resource
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdaemon.bots.canned import CannedBot, Line, read_lines
-from botdaemon.bots.canning import PROMPTS, fill
-from botdaemon.bots.text import TextBot
+from botdaemon.bots.canned import CannedBot, read_lines
 from botdaemon.errors import ConfigError
-from botdaemon.types import (
-    Address,
-    Draft,
-    Identity,
-    Message,
-    ModelCard,
-    Piece,
-    Sampling,
-    TextRequest,
-    Turn,
-    Why,
-)
+from botdaemon.types import Address, Draft, Identity, Message, Turn, Why
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 HERE = Address("web", "den")
@@ -197,80 +182,3 @@ def test_a_missing_empty_or_unreadable_file_is_refused_in_words(tmp_path: Path) 
     (tmp_path / "latin").write_bytes(b'{"text": "caf\xe9"}')
     with pytest.raises(ConfigError, match="cannot be read"):
         pirate(tmp_path / "latin")
-
-
-# --- filling the file --------------------------------------------------------------------------
-
-
-class Parrot:
-    """An engine that says what it was asked, with a number that grows until it has no more."""
-
-    card = ModelCard(context=1000)
-
-    def __init__(self, different: int = 10**6) -> None:
-        self.asked: list[str] = []
-        self._different = different
-
-    async def generate(self, request: TextRequest) -> AsyncGenerator[Piece]:
-        self.asked.append(request.lines[-1].text)
-        number = min(len(self.asked), self._different)
-        yield Piece(text=f"Answer {number}.", tokens=1)
-        yield Piece(text="", tokens=1, finish="stop")
-
-    async def count(self, request: TextRequest) -> int:
-        return len(request.lines)
-
-
-def parrot(engine: Parrot) -> TextBot:
-    return TextBot("JOE", "", "tiny", engine, Sampling(), 10)
-
-
-async def test_canning_fills_the_file_up_to_the_count_and_tells_how_far_it_is(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "new" / "joe.jsonl"
-    seen = [number async for number in fill(parrot(Parrot()), ["hi", "bye"], 5, path)]
-    assert seen == [0, 1, 2, 3, 4, 5]
-    lines = read_lines(path)
-    assert lines[:2] == [Line("Answer 1.", "hi"), Line("Answer 2.", "bye")]
-    assert len(lines) == 5
-    assert await answer(pirate(path), "bye") == "Answer 2."
-
-
-async def test_canning_goes_on_where_it_stopped_and_never_doubles_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "joe.jsonl"
-    path.write_text('{"text": "answer 2"}', encoding="utf-8")  # an editor left the line open
-    seen = [number async for number in fill(parrot(Parrot()), PROMPTS, 3, path)]
-    assert seen == [1, 2, 3]
-    assert [line.text for line in read_lines(path)] == ["answer 2", "Answer 1.", "Answer 3."]
-    assert [number async for number in fill(parrot(Parrot()), PROMPTS, 3, path)] == [3]
-
-
-async def test_an_interrupted_canning_keeps_every_counted_line(tmp_path: Path) -> None:
-    path = tmp_path / "joe.jsonl"
-    run = fill(parrot(Parrot()), PROMPTS, 100, path)
-    async for number in run:
-        if number == 4:
-            break
-    assert len(read_lines(path)) == 4
-    await run.aclose()
-
-
-async def test_canning_ends_when_the_bot_only_repeats_itself(tmp_path: Path) -> None:
-    engine = Parrot(different=3)
-    seen = [number async for number in fill(parrot(engine), ["hi"], 10, tmp_path / "joe.jsonl")]
-    assert seen == [0, 1, 2, 3]
-    assert "Answer 1." in engine.asked  # it was asked its own lines, too
-
-
-async def test_a_full_disk_leaves_the_file_whole(tmp_path: Path) -> None:
-    path = write(tmp_path / "joe.jsonl", {"text": "Ahoy!"})
-    before = path.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
-    try:
-        with pytest.raises(OSError, match="no space"):
-            [number async for number in fill(parrot(Parrot()), ["hi"], 2, path)]
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_bytes() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from test_canning import write_dataset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -431,7 +433,50 @@ async def test_can_fills_the_file_and_goes_on_where_it_was(config: Path) -> None
     assert len({json.loads(line)["text"] for line in texts[2].splitlines()}) == 6
 
 
+async def test_can_with_a_dataset_asks_what_was_said_there_and_gives_none_of_it_away(
+    config: Path,
+) -> None:
+    """The echo says what it is told, so it would give away whatever it is asked."""
+    dataset = write_dataset(config.parent / "friends")
+    blocked = config.parent / "words.txt"
+    blocked.write_text("Joke\n\n")
+    code, out, err = await run(
+        "can", "--config", config, "joe", "--count", "999", "--dataset", dataset,
+        "--block", blocked, "--at-once", "4",
+    )  # fmt: skip
+    assert (code, out) == (1, "")
+    lines = [json.loads(line) for line in (config.parent / "joe.jsonl").read_text().splitlines()]
+    said = {line["text"] for line in lines}
+    assert f"has {len(lines)} of 999 lines" in err
+    assert "coming?" in said  # everybody says so
+    assert "tell me a story" in said
+    assert not said & {"where is it?", "tell me a joke"}
+    report = err.splitlines()[-1]
+    for reason in ("said before", "that are training messages", "with a blocked word"):
+        assert re.search(rf"lines; left out: .*\d+ {reason}", report)
+    assert "where is it?" not in err
+
+
+async def test_can_without_what_finds_private_things_says_so(config: Path) -> None:
+    lacking = f"import sys; sys.modules['phonenumbers'] = None; {START}"
+    code, _, err = await run("can", "--config", config, "joe", "--count", "3", code=lacking)
+    assert code == 0
+    assert "no line is looked through for what is private" in err
+    assert "needs the package phonenumbers" in err
+    code, _, err = await run(
+        "can", "--config", config, "joe", "--count", "3", "--dataset", "any", code=lacking
+    )
+    assert code == 78
+    assert "needs the package phonenumbers" in err
+
+
 async def test_can_for_a_bot_that_cannot_be_filled_says_why(config: Path) -> None:
+    code, _, err = await run("can", "--config", config, "joe", "--dataset", config.parent)
+    assert code == 65
+    assert "dataset.json is missing" in err
+    code, _, err = await run("can", "--config", config, "joe", "--block", config.parent / "none")
+    assert code == 78
+    assert "none cannot be read" in err
     code, _, err = await run("can", "--config", config, "polly")
     assert code == 2
     assert "(there are: joe)" in err

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, aclosing
+import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.app import imports, parts
@@ -22,9 +23,13 @@ from botdaemon.store import Store, open_store
 from botdaemon.types import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from botdaemon.bots.canning import Screen, Told
     from botdaemon.ports import Adapter
+
+log = logging.getLogger(__name__)
 
 
 async def chat(config: Config, bot: str, once: str | None) -> int:
@@ -55,13 +60,29 @@ async def chat(config: Config, bot: str, once: str | None) -> int:
     return int(terminal.exit_code)
 
 
-async def can(config: Config, bot: str, count: int, progress: Callable[[int, int], None]) -> None:
-    """Fill a canned bot's file from its text bot."""
+async def can(
+    config: Config,
+    bot: str,
+    count: int,
+    progress: Told,
+    *,
+    at_once: int,
+    dataset: Path | None,
+    blocked: Sequence[str],
+) -> None:
+    """Fill a canned bot's file from its text bot, `at_once` lines at a time.
+
+    `dataset`: what the text bot's model was trained on. What people said in it is asked, and no
+    line gives its messages away. `blocked`: words that no line may have. Raises `ConfigError`,
+    `ModelUnusable`, `ExportUnusable`, `StoreError`, and `Refused` when too little can be kept.
+    """
     table = config.bots[bot]
     if not isinstance(table, CannedBotConfig) or not table.source:
         raise ConfigError(
             config.problem(("bots", bot), 'name the text bot to fill it from: from = "BOT"')
         )
+    screen = _screen(dataset, blocked)
+    heard = imports.named(imports.HEARD)(dataset) if dataset else ()
     async with AsyncExitStack() as stack:
         source_table = config.bots[table.source]
         if not isinstance(source_table, TextBotConfig):
@@ -70,9 +91,30 @@ async def can(config: Config, bot: str, count: int, progress: Callable[[int, int
         source = parts.make_bot(config, table.source, engines)
         if not isinstance(source, TextBot):
             raise TypeError(f"{table.source} is no text bot")
-        async with aclosing(fill(source, PROMPTS, count, table.lines)) as added:
-            async for done in added:
-                progress(done, count)
+        await fill(
+            source,
+            [*PROMPTS, *heard],
+            count,
+            table.lines,
+            progress=progress,
+            screen=screen,
+            at_once=at_once,
+        )
+
+
+def _screen(dataset: Path | None, blocked: Sequence[str]) -> Screen | None:
+    try:
+        made: Screen = imports.named(imports.SCREEN)(dataset, blocked).screen
+    except ConfigError as error:
+        if dataset or blocked:
+            raise
+        log.warning(
+            "no line is looked through for what is private: %s",
+            error,
+            extra={"event": "lines_unscreened"},
+        )
+        return None
+    return made
 
 
 async def serve_models(

@@ -41,19 +41,43 @@ RESOLVE = "models.preflight:resolve"
 FORMAT = "models.formats:load"
 SOURCE_OF = "models.image.metadata:source"
 MANNERS = "models.image.manners:card"
+COLLECT = "models.exports.importing:collect"
+EXPORT_OPTIONS = "models.exports.neutral:Options"
+COLLECTION = "models.exports.collection:open_collection"
+DATASET_BUILD = "models.dataset.build"
+DATASET_CARD = "models.dataset.card:DatasetCard"
+STATISTICS = "models.dataset.show:statistics"
+EXAMPLES = "models.dataset.show:examples"
+TRAINING_PLAN = "models.training.voice.plan"
+TRAIN = "models.training.voice:train"
+EVALUATION = "models.evaluation.evaluate"
+BOUNDS = "models.evaluation.figures:Bounds"
+PROMOTE = "models.promotion:promote"
+ROLLBACK = "models.promotion:rollback"
+PRUNE = "models.promotion:prune"
+VERSIONS = "models.voice_home:versions"
+FORGETTING = "models.forgetting"
+THREADS_READER = "models.exports.threads:reader"
+SCREEN = "models.evaluation.screen:Screen"
+HEARD = "models.evaluation.screen:heard"
 
 
 def named(name: str) -> Any:
     """What an import string names. A package that is missing is said with its remedy; one that
     is broken is not taken for missing."""
-    module, _, attribute = name.partition(":")
+    path, _, attribute = name.partition(":")
+    return getattr(module(path), attribute)
+
+
+def module(path: str) -> Any:
+    """A module, with the same care."""
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("adapters", "models", "botdaemon"):
             raise
         raise ConfigError(
-            f"{module} needs the package {error.name}, which is not installed; "
+            f"{path} needs the package {error.name}, which is not installed; "
             "install botdaemon with the extra that brings it (see README.md)"
         ) from error
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import faulthandler
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from botdaemon.cli.plumbing import fail, loaded, run_to_end, with_config
+from botdaemon.cli.plumbing import bar, fail, loaded, run_to_end, with_config
 from botdaemon.config import CannedBotConfig, ChatConfig, Config, TextBotConfig
 from botdaemon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from botdaemon import app
 
@@ -108,18 +109,87 @@ def chat(path: Path | None, bot: str | None, once: str | None) -> None:
 @click.command()
 @with_config
 @click.argument("bot")
-@click.option("--count", default=100, show_default=True, help="How many lines it shall have.")
-def can(path: Path | None, bot: str, count: int) -> None:
-    """Fill a canned BOT's file with lines from the text bot it is made from."""
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="How many lines it shall have.",
+)
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    help="How many are made at the same time.",
+)
+@click.option(
+    "--dataset",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="What the text bot was trained on: it is asked what people said there, and no line gives "
+    "its messages away.",
+)
+@click.option(
+    "--block",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file of words that no line may have, one a line.",
+)
+def can(
+    path: Path | None,
+    bot: str,
+    count: int,
+    at_once: int,
+    dataset: Path | None,
+    block: Path | None,
+) -> None:
+    """Fill a canned BOT's file with lines from the text bot it is made from.
+
+    Called again after an interruption, it goes on. Lines that hold something private are left out.
+    """
     from botdaemon import app, logs
+    from botdaemon.bots.canning import in_words
 
     config = loaded(path)
     logs.configure("warning")
-    run_to_end(app.can(config, _known_bot(config, bot, CannedBotConfig), count, _progress))
+    bot = _known_bot(config, bot, CannedBotConfig)
+    click.echo(_WITH_DATASET if dataset else _WITHOUT_DATASET, err=True)
+    report = ""
+
+    async def fill() -> None:
+        with bar("lines", bytes=False) as shown:
+
+            def told(lines: int, left_out: Mapping[str, int]) -> None:
+                nonlocal report
+                report = f"{lines:,} lines; left out: {in_words(left_out) or 'none'}"
+                shown(lines, count)
+
+            await app.can(
+                config,
+                bot,
+                count,
+                told,
+                at_once=at_once,
+                dataset=dataset,
+                blocked=_words(block) if block else (),
+            )
+
+    try:
+        run_to_end(fill())
+    finally:  # also of a run that was interrupted
+        if report:
+            click.echo(report, err=True)
 
 
-def _progress(done: int, total: int) -> None:
-    click.echo(f"\r{done} of {total} lines", nl=done == total, err=True)
+_WITHOUT_DATASET = "Without --dataset, no line is compared with training messages."
+_WITH_DATASET = 'What people said stays in the file, as "to": keep it as private as the dataset.'
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    try:
+        words = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    return tuple(filter(None, map(str.strip, words)))
 
 
 def _known_bot(config: Config, name: str | None, kind: Any) -> str:

@@ -86,16 +86,34 @@ with_config: Callable[[Callable[..., None]], Callable[..., None]] = click.option
 
 
 @contextmanager
-def bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar of progress on stderr."""
+def bar(what: str = "", *, bytes: bool = True) -> Iterator[Callable[..., None]]:
+    """A bar of progress on stderr, to be told how much is done of how much; of bytes or of other
+    things. What is done may change: then that is told first."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    count = DownloadColumn() if bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
+    console = Console(stderr=True)
     with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=what, completed=done, total=total
-        )
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as shown:
+        task = shown.add_task(what, total=None)
+
+        def told(*progress: str | int) -> None:
+            *name, done, total = progress
+            shown.update(
+                task,
+                description=str(name[0]) if name else what,
+                completed=float(done),
+                total=float(total),
+            )
+
+        yield told
