@@ -434,14 +434,18 @@ def test_under_pseudonyms_no_name_of_the_others_is_left_in_names_and_mentions(
     assert card.scrubbed == {"name": 2}
 
 
-def test_repeated_answers_are_shown_but_learned_only_three_times(tmp_path: Path) -> None:
+def test_repeated_answers_are_learned_only_three_times_and_held_out_as_they_were_said(
+    tmp_path: Path,
+) -> None:
     said = [
         replace(m, text="ok") if m.name == "Ann" and int(m.id) % 4 == 1 else m for m in chat(20)
     ]
     directory = gather(tmp_path / "set", said)
     card = build(directory, ANN)
-    assert learned(directory).count("ok") == 3
-    assert card.not_learned == {"said more than three times": 27}
+    assert learned(directory, "train").count("ok") == 3
+    held_out = sum(learned(directory, split).count("ok") for split in ("validation", "test"))
+    assert held_out == 6
+    assert card.not_learned == {"said more than three times": 21}
     assert sum(t.text == "ok" for s in sessions_of(directory) for t in s.turns) == 30
 
 

@@ -4,8 +4,9 @@ Three passes, so that memory holds no more than what is open of one conversation
 the voices (for finding repeats) and a few numbers per session:
 
 1. Messages are scrubbed and cut into sessions, which are written down as they come.
-2. In the order of time, answers that were given too often lose their mark.
-3. The sessions are dealt out to the three splits, by time.
+2. The sessions are dealt out to the three splits, by time.
+3. In the training split, answers that were given too often lose their mark. What is held out stays
+   as people speak: they do repeat themselves.
 """
 
 from __future__ import annotations
@@ -123,12 +124,6 @@ def _build(
         hearing.left_out["no voice spoke in its session"] = hearing.heard - shown
     entries.sort(key=lambda entry: (entry.first, entry.offset))
 
-    _forget_repeats(entries, spool, choices.seed, hearing)
-    hearing.left_out += _messages(
-        "its session has nothing to learn", (e for e in entries if not e.learned)
-    )
-    entries = [entry for entry in entries if entry.learned]
-
     splits = dealing.dealt(entries, validation=choices.validation, test=choices.test)
     dealt = sum(len(part) for part in splits.values())
     if dealt < len(entries):
@@ -137,6 +132,11 @@ def _build(
             "its session lies across the border between two splits",
             (e for e in entries if id(e) not in inside),
         )
+    _forget_repeats(splits["train"], spool, choices.seed, hearing)
+    hearing.left_out += _messages(
+        "its session has nothing to learn", (e for e in splits["train"] if not e.learned)
+    )
+    splits["train"] = [entry for entry in splits["train"] if entry.learned]
     voices = tuple(dict.fromkeys(consent.voices.values()))
     dealing.enough(splits, voices)
     planted = planting.secrets(choices.seed) if choices.plant else {}

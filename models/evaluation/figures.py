@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from models.evaluation.style import Style  # noqa: TC001  # likewise
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILE = "evaluation.json"
+FILE, REPORT, PAGE = "evaluation.json", "evaluation.md", "blind.html"
+"""What an evaluation writes into the directory of a run, besides pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,9 +242,33 @@ def save(evaluation: Evaluation, run: Path) -> None:
 
 def load(run: Path) -> Evaluation:
     """Raises `ModelUnusable` when it is missing, damaged or of other weights."""
+    evaluation = _read(run)
+    if evaluation.weights != digest(run):
+        raise ModelUnusable(
+            f"{run / FILE} is of other weights than those in {run}; make it again with: botdaemon"
+            f" evaluate {run}"
+        )
+    return evaluation
+
+
+def unquote(run: Path) -> bool:
+    """Delete what an evaluation quotes from conversations, and keep its figures, by which versions
+    are compared. Returns whether there was anything. Raises `ModelUnusable`."""
+    pages = [path for path in (run / REPORT, run / PAGE) if path.exists()]
+    for path in pages:
+        path.unlink()
+    if not (run / FILE).exists():
+        return bool(pages)
+    evaluation = _read(run)
+    if evaluation.examples:
+        save(replace(evaluation, examples=()), run)
+    return bool(pages or evaluation.examples)
+
+
+def _read(run: Path) -> Evaluation:
     path = run / FILE
     try:
-        evaluation = _EVALUATION.validate_json(path.read_bytes())
+        return _EVALUATION.validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise ModelUnusable(f"{path} is missing; make it with: botdaemon evaluate {run}") from error
     except OSError as error:
@@ -255,12 +280,6 @@ def load(run: Path) -> Evaluation:
             f"{path} is no evaluation ({where}: {first['msg']}); make it again with: botdaemon"
             f" evaluate {run}"
         ) from error
-    if evaluation.weights != digest(run):
-        raise ModelUnusable(
-            f"{path} is of other weights than those in {run}; make it again with: botdaemon"
-            f" evaluate {run}"
-        )
-    return evaluation
 
 
 def digest(run: Path) -> str:

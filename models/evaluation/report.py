@@ -36,12 +36,12 @@ def write(
     (run / figures.FILE).unlink(missing_ok=True)
     page = blind.page(cases, evaluation=evaluation.weights, rounds=rounds, seed=seed)
     if page:
-        (run / "blind.html").write_text(page, encoding="utf-8")
+        (run / figures.PAGE).write_text(page, encoding="utf-8")
     else:
-        (run / "blind.html").unlink(missing_ok=True)
+        (run / figures.PAGE).unlink(missing_ok=True)
     plots.draw(evaluation, run)
     text = markdown(evaluation, blind=bool(page))
-    (run / "evaluation.md").write_text(text, encoding="utf-8")
+    (run / figures.REPORT).write_text(text, encoding="utf-8")
     figures.save(evaluation, run)
 
 

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers.pytorch_utils import Conv1D
 
 from botdaemon.errors import ModelUnusable, Refused
@@ -119,6 +127,10 @@ def _tokenizer(texts: Iterable[str], plan: Plan) -> Tokenizer:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         ),
+    )
+    # A conversation begins with the token that ends the one before it, here and when it is served.
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{END} $A", special_tokens=[(END, tokenizer.token_to_id(END))]
     )
     return tokenizer
 
