@@ -1,9 +1,9 @@
 """The command line. Knows how to say things to an operator; what is done lies in `app`.
 
 Exit codes: 0 done, 1 a fault of ours or a refusal, 2 wrong usage, 65 an export or a dataset cannot
-be read or was read in part, 69 something outside refuses (a port in use),
-74 the store failed, 75 another daemon has the data directory, 78 the configuration, a model or the
-database must be mended by a person.
+be read or was read in part, 69 something outside refuses (a port in use), 74 the store failed, 75
+another daemon has the data directory, 78 the configuration, a model or the database must be mended
+by a person.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def samples(
     hold one side of conversations. Raises `Refused` when the context is too short for any answer,
     and `ModelUnusable` when nothing ends one.
     """
-    writer = _Writer(format, context)
+    writer = _Writer(format, context, session.system)
     said = writer.lines(session)
     voices = dict.fromkeys(one.name for one in said if one.learned)
     if speaker:
@@ -97,8 +97,8 @@ def request_of(
     """The request that `prompt_of` is the prompt of."""
     name = session.turns[index].name
     said = [_Said(turn.name, turn.text) for turn in session.turns[:index]]
-    writer = _Writer(format, context)
-    return _request(writer.packed(said, name, context - reserve), name)
+    writer = _Writer(format, context, session.system)
+    return writer.request(writer.packed(said, name, context - reserve), name)
 
 
 def closing(format: Format) -> list[int]:
@@ -126,24 +126,13 @@ def _template_end(format: Format) -> int | None:
     return max(found)[1] if found else None
 
 
-def _request(said: Sequence[_Said], speaker: str) -> TextRequest:
-    """As the bot writes it: one line for what somebody said in a row."""
-    lines: list[ChatLine] = []
-    for one in said:
-        if lines and lines[-1].name == one.name:
-            lines[-1] = replace(lines[-1], text=f"{lines[-1].text}\n{one.text}")
-        else:
-            role: Role = "assistant" if one.name == speaker else "user"
-            lines.append(ChatLine(role=role, text=one.text, name=one.name))
-    return TextRequest(model="", speaker=speaker, lines=tuple(lines))
-
-
 @dataclass(frozen=True)
 class _Writer:
     """Lays one session's turns into samples of one format."""
 
     format: Format
     context: int
+    system: str
 
     @cached_property
     def closing(self) -> list[int]:
@@ -163,6 +152,18 @@ class _Writer:
             for line in turn.text.splitlines()
             if line.strip()
         ]
+
+    def request(self, said: Sequence[_Said], speaker: str) -> TextRequest:
+        """As the bot writes it: one line for what somebody said in a row."""
+        opening = (ChatLine(role="system", text=self.system),) if self.system else ()
+        lines: list[ChatLine] = []
+        for one in said:
+            if lines and lines[-1].name == one.name:
+                lines[-1] = replace(lines[-1], text=f"{lines[-1].text}\n{one.text}")
+            else:
+                role: Role = "assistant" if one.name == speaker else "user"
+                lines.append(ChatLine(role=role, text=one.text, name=one.name))
+        return TextRequest(model="", speaker=speaker, lines=(*opening, *lines))
 
     def windows(
         self, said: Sequence[_Said], targets: Sequence[int], style_only: bool
@@ -207,7 +208,7 @@ class _Writer:
         long alone, its end. As `botdaemon.bots.text` does it."""
 
         def fits(lines: Sequence[_Said]) -> bool:
-            return len(self.format.encode(_request(lines, speaker))) <= budget
+            return len(self.format.encode(self.request(lines, speaker))) <= budget
 
         characters, most = budget * _CHARACTERS_PER_TOKEN, 0
         while most < len(said) and characters > 0:
@@ -233,7 +234,7 @@ class _Writer:
                 return self.format.quote(said.text).strip()
 
     def _answer(self, before: Sequence[_Said], target: _Said) -> _Answer:
-        text = self.format.write(_request(before, target.name))
+        text = self.format.write(self.request(before, target.name))
         spoken = self._spoken(target)
         prompt, whole = self.format.tokens(text), self.format.tokens(text + spoken)
         if whole[: len(prompt)] == prompt:

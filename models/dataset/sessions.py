@@ -43,6 +43,9 @@ class Session:
     turns: tuple[Turn, ...]
     #: whether it is between two people
     direct: bool = False
+    #: what the voices are told to be before anything is said, as a bot's description in an
+    #: operator's configuration; empty for nothing
+    system: str = ""
 
 
 def path_of(directory: Path, split: Split) -> Path:
