@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoPipelineForImage2Image, DiffusionPipeline, StableDiffusionPipeline
 
 from models.training.painter.__main__ import DRAWING, build, write
-from models.training.painter.build import TOKENS, Shape, new_pipeline, new_tokenizer
+from models.training.painter.build import TOKENS, WORDS, Shape, new_pipeline, new_tokenizer
 from models.training.painter.captions import all_words, caption
 from models.training.painter.evaluate import held_out_scenes, judge_the_judge
 from models.training.painter.judge import fault, shows
 from models.training.painter.render import SIDE, render
+from models.training.painter.sketch import CELLS, places, sketch
 from models.training.painter.world import Backdrop, Scene, Thing, draw_scene
 
 SHIPPED = Path(__file__).parent.parent / "models" / "painter"
 TINY = Shape(
-    decoder_width=8, decoder_blocks=(1, 1, 0, 0), denoiser=(8, 16), text_width=16, text_layers=1
+    decoder_width=8, decoder_blocks=(1, 1, 0, 0), denoiser=(8, 48), text_width=16, text_layers=1
 )
 WHITE = Backdrop(paper="white")
 
@@ -43,7 +46,35 @@ def test_captions_are_made_of_words_that_drawing_json_lists_and_fit_into_a_promp
     for _ in range(3000):
         words = caption(draw_scene(rng), rng).replace(",", " ,").split()
         assert set(words) - {","} <= known
-        assert len(words) + 2 <= TOKENS
+        assert len(words) + 2 <= WORDS
+
+
+def test_a_sketch_says_of_each_cell_what_is_there() -> None:
+    facts, measures = sketch(alone("red", "star", size="big", place="top left"))
+    grid = measures.reshape(CELLS, CELLS, -1)
+    there = ~np.isnan(grid[:, :, 0])
+    assert there[0, 0]
+    assert not there[CELLS // 2 :].any()
+    assert not there[:, CELLS // 2 :].any()
+    column, row, radius = grid[1, 1, :3]
+    assert (column, row) == pytest.approx((0.42, 0.42))
+    assert radius == pytest.approx(0.205 * CELLS)
+    assert facts.shape[0] == CELLS * CELLS == TOKENS - WORDS
+
+
+def test_a_sketch_tells_scenes_apart() -> None:
+    rng = Random(1)
+    scenes = list(dict.fromkeys(draw_scene(rng) for _ in range(400)))
+    sketches = {b"".join(part.tobytes() for part in sketch(scene)) for scene in scenes}
+    # A thing in the middle is where it is when nobody says where.
+    same = {replace(s, place="") if s.place == "middle" else s for s in scenes}
+    assert len(sketches) >= 0.95 * len(same)
+
+
+def test_a_place_is_most_like_itself() -> None:
+    for side in (4, CELLS):
+        own = places(side) @ places(side).T
+        assert (own.argmax(axis=1) == np.arange(side * side)).all()
 
 
 def test_every_word_is_one_token_also_after_a_save(tmp_path: Path) -> None:

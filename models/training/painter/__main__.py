@@ -16,7 +16,7 @@ from models.training.painter.build import Shape, new_pipeline
 from models.training.painter.captions import all_words
 from models.training.painter.card import write_card
 from models.training.painter.evaluate import draw_all, held_out_scenes, measure
-from models.training.painter.pictures import draw_captioned, draw_quarters
+from models.training.painter.pictures import draw_captioned, draw_quarters, draw_sketched
 from models.training.painter.render import SIDE
 from models.training.painter.train import Denoising, Reading, Sharpening, Stage, draw_times, train
 from models.training.painter.world import landscapes
@@ -31,21 +31,28 @@ def build(
     stage = Stage("decoder", 0.12 * minutes, 16, 2e-3)
     train(stage, Sharpening(pipeline.vae), lambda batch: (draw_quarters(batch, rng),), work)
 
-    def draw_read(batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        latents, captions = draw_captioned(batch, rng, pipeline.vae)
-        tokens = pipeline.tokenizer(
+    def tokens(captions: list[str]) -> torch.Tensor:
+        filled: torch.Tensor = pipeline.tokenizer(
             captions, padding="max_length", truncation=True, return_tensors="pt"
         ).input_ids
-        return latents, tokens
+        return filled
+
+    def draw_read(batch: int) -> tuple[torch.Tensor, ...]:
+        captions, facts, measures = draw_sketched(batch, rng)
+        return tokens(captions), facts, measures
 
     def draw_noisy(batch: int) -> tuple[torch.Tensor, ...]:
-        latents, tokens = draw_read(batch)
+        latents, captions = draw_captioned(batch, rng, pipeline.vae)
         times = draw_times(batch, pipeline.scheduler.config.num_train_timesteps)
-        return latents, tokens, times, torch.randn_like(latents)
+        return latents, tokens(captions), times, torch.randn_like(latents)
 
-    train(Stage("reader", 0.08 * minutes, 64, 1e-3), Reading(pipeline), draw_read, work)
-    stage = Stage("denoiser", 0.8 * minutes, 32, 1e-3, compiled=compiled)
-    train(stage, Denoising(pipeline), draw_noisy, work, lambda: write(pipeline, out))
+    stage = Stage("reader", 0.13 * minutes, 64, 1e-3, compiled=compiled)
+    reading = Reading(pipeline)
+    train(stage, reading, draw_read, work)
+    stage = Stage("denoiser", 0.75 * minutes, 32, 1e-3, compiled=compiled)
+    denoising = Denoising(pipeline)
+    denoising.look_as(reading)
+    train(stage, denoising, draw_noisy, work, lambda: write(pipeline, out))
     return pipeline
 
 

@@ -24,8 +24,10 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from models.training.painter.captions import all_words
 from models.training.painter.render import SIDE
+from models.training.painter.sketch import CELLS
 
-TOKENS = 32  # of a prompt; the longest caption has 29 and two around it
+WORDS = 32  # tokens for what is asked; the longest caption has 29 and two around it
+TOKENS = WORDS + CELLS**2  # of a prompt; behind the words is one for each cell of the picture
 LATENT_SIDE = SIDE // 8
 LATENTS = 12  # channels
 MEAN, SPREAD = 0.72, 0.3  # of the pixels, 0 to 1
@@ -38,9 +40,9 @@ class Shape:
 
     decoder_width: int = 32
     decoder_blocks: tuple[int, ...] = (3, 3, 1, 0)
-    denoiser: tuple[int, ...] = (64, 128, 192)
+    denoiser: tuple[int, ...] = (64, 128, 160)
     text_width: int = 192
-    text_layers: int = 3
+    text_layers: int = 4
     groups: int = 8
 
 

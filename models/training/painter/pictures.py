@@ -12,6 +12,7 @@ import torch
 
 from models.training.painter.captions import caption
 from models.training.painter.render import render
+from models.training.painter.sketch import sketch
 from models.training.painter.world import draw_scene
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from diffusers import AutoencoderTiny
     from PIL import Image
+
+    from models.training.painter.world import Scene
 
 _BLANK = 0.1  # of the captions are left out, for classifier-free guidance
 
@@ -37,6 +40,17 @@ def draw_quarters(number: int, rng: Random) -> torch.Tensor:
     return torch.cat(quarters)[:number]
 
 
+def draw_sketched(number: int, rng: Random) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+    """Captions, and the facts and measures of their scenes as in `sketch`."""
+    scenes = [draw_scene(rng) for _ in range(number)]
+    facts, measures = zip(*map(sketch, scenes), strict=True)
+    return (
+        [_say(scene, rng) for scene in scenes],
+        torch.from_numpy(np.stack(facts)),
+        torch.from_numpy(np.stack(measures)),
+    )
+
+
 def draw_captioned(
     number: int, rng: Random, vae: AutoencoderTiny
 ) -> tuple[torch.Tensor, list[str]]:
@@ -44,4 +58,8 @@ def draw_captioned(
     scenes = [draw_scene(rng) for _ in range(number)]
     with torch.no_grad():
         latents = vae.encode(pixels([render(scene, rng) for scene in scenes])).latents
-    return latents, ["" if rng.random() < _BLANK else caption(scene, rng) for scene in scenes]
+    return latents, [_say(scene, rng) for scene in scenes]
+
+
+def _say(scene: Scene, rng: Random) -> str:
+    return "" if rng.random() < _BLANK else caption(scene, rng)

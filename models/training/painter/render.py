@@ -58,41 +58,48 @@ def render(scene: Scene, rng: Random) -> Image.Image:
     if "snow" in scene.weather:
         for x, y in _scatter(7, 1.0):
             draw.ellipse((x - 8, y - 8, x + 8, y + 8), PAINT["white"])
-    placed = list(zip(scene.things, _spots(scene, rng), strict=True))
+    placed = list(zip(scene.things, spots(scene, rng), strict=True))
     for thing, (x, y, r) in reversed(placed):  # the outer before the inner
         paint(draw, thing, x * _WHOLE, y * _WHOLE, r * _WHOLE)
     return image.reduce(FINE)
 
 
-def _spots(scene: Scene, rng: Random) -> list[tuple[float, float, float]]:
-    """Where the centre of each thing is and how large it is, in parts of the side."""
+def spots(scene: Scene, rng: Random | None = None) -> list[tuple[float, float, float]]:
+    """Where the centre of each thing is and its radius, in parts of the side.
+
+    Without `rng` nothing is left to chance.
+    """
     land = not scene.backdrop.paper
-    radii = [RADIUS[thing.size] * rng.uniform(0.96, 1.04) for thing in scene.things]
+    radii = [RADIUS[thing.size] * _about(1, 0.04, rng) for thing in scene.things]
     level = 0.62 if scene.weather else 0.5  # room for a sun on paper
     if scene.layout == "alone":
         x, y = _PLACE[scene.place or "middle"]
-        spots = [(x, y if scene.place else level)]
+        middles = [(x, y if scene.place else level)]
     elif scene.layout == "left":
-        spots = [(0.27, level), (0.73, level)]
+        middles = [(0.27, level), (0.73, level)]
     elif scene.layout == "above":
-        spots = [(0.5, 0.25), (0.5, 0.75)]
+        middles = [(0.5, 0.25), (0.5, 0.75)]
     elif scene.layout == "row":
-        spots = [((i + 0.5) / len(radii), level) for i in range(len(radii))]
+        middles = [((i + 0.5) / len(radii), level) for i in range(len(radii))]
         radii = [0.85 * r for r in radii]
     elif scene.layout == "inside":
         radii[1] *= 1.5
-        spots = [(0.5, 0.5)] * 2
+        middles = [(0.5, 0.5)] * 2
     else:
         return []
     placed = []
-    for i, ((x, y), r) in enumerate(zip(spots, radii, strict=True)):
+    for i, ((x, y), r) in enumerate(zip(middles, radii, strict=True)):
         jitter = 0.0 if scene.layout == "inside" else 0.02
         if land and not (scene.layout == "above" and i == 0):
             y = STANDS - r
         if land and scene.layout == "above" and i == 0:
             y, r = 0.2, min(r, 0.16)
-        placed.append((x + rng.uniform(-jitter, jitter), y + rng.uniform(-jitter, jitter), r))
+        placed.append((_about(x, jitter, rng), _about(y, jitter, rng), r))
     return placed
+
+
+def _about(value: float, jitter: float, rng: Random | None) -> float:
+    return value + rng.uniform(-jitter, jitter) if rng else value
 
 
 _PLACE = {

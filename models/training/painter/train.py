@@ -17,6 +17,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn import functional
 
+from models.training.painter.build import WORDS
+from models.training.painter.sketch import CELLS, FACTS, MEASURES, PLACE, places
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -27,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _NOISE = 0.15  # at most, in latents whose spread is 1
 _EMA = 0.998
+_SHARPNESS = 4.0  # of queries and keys: the own cell then has most of the attention
+_LEAST_WEIGHT = 0.2
+_GUIDANCE = 0.05  # of queries to their own cells, beside the loss of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +70,50 @@ class Sharpening(nn.Module):
 
 
 class Reading(nn.Module):
-    """The text encoder, guessing whole latents from the words alone; what guesses is thrown away.
+    """The text encoder, guessing from the words what is in each cell of the picture.
 
-    A denoiser that starts with a text encoder that says nothing learns to do without it: after 1000
-    steps of 32 it took no notice of its captions. Guessing them takes a few hundred steps, since
-    here each place of the picture asks the text for itself.
+    The tokens that fill a prompt up stand for the cells: each of them sees all words before it. A
+    denoiser that has to find out by itself what words mean first learns to do without them. Here it
+    finds what to draw at each place in one token, and only has to learn how that looks.
     """
+
+    cells: torch.Tensor
 
     def __init__(self, pipeline: StableDiffusionPipeline) -> None:
         super().__init__()
         self.text = pipeline.text_encoder
         self.text.set_attn_implementation("eager")
         width = self.text.config.hidden_size
-        self._side = pipeline.unet.config.sample_size // 2
-        self.places = nn.Parameter(torch.randn(self._side**2, width) / 2)
-        layer = nn.TransformerDecoderLayer(
-            width, 4, 2 * width, dropout=0.0, norm_first=True, batch_first=True
-        )
-        self.asking = nn.TransformerDecoder(layer, 2, nn.LayerNorm(width))
-        self.guess = nn.Linear(width, 4 * pipeline.unet.config.in_channels)
+        self.guess = nn.Linear(width, FACTS + MEASURES)
+        self.place = nn.Linear(width, PLACE)
+        # Words are nowhere.
+        cells = torch.cat([torch.zeros(WORDS, PLACE), torch.from_numpy(places(CELLS))])
+        self.register_buffer("cells", cells, persistent=False)
 
-    def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        places = self.places.expand(len(tokens), -1, -1)
-        guess = self.guess(self.asking(places, self.text(tokens)[0])).mT
-        side = self._side
-        guess = functional.pixel_shuffle(guess.reshape(len(tokens), -1, side, side), 2)
-        return functional.mse_loss(guess.float(), latents)
+    def forward(
+        self, tokens: torch.Tensor, facts: torch.Tensor, measures: torch.Tensor
+    ) -> torch.Tensor:
+        """Of tokens (n, TOKENS); facts and measures are those of `sketch`."""
+        states = self.text(tokens)[0]
+        guessed_facts, guessed_measures = (
+            self.guess(states[:, WORDS:]).float().split((FACTS, MEASURES), dim=-1)
+        )
+        there = ~measures.isnan()
+        off = torch.where(there, guessed_measures - measures.nan_to_num(), 0.0)
+        astray: torch.Tensor = (self.place(states).float() - self.cells).square().mean()
+        return (
+            functional.binary_cross_entropy_with_logits(guessed_facts, facts)
+            + 0.1 * off.square().sum() / there.sum().clamp(min=1)
+            + 0.1 * astray
+        )
 
 
 class Denoising(nn.Module):
-    """Denoiser and text encoder, jointly, on the noise schedule of the pipeline."""
+    """The denoiser, on the noise schedule of the pipeline; the text encoder stays as it is.
+
+    Which token to look at is taught, not left to be found out: each place of the picture at the
+    one that stands for its cell.
+    """
 
     alphas: torch.Tensor
 
@@ -103,7 +123,26 @@ class Denoising(nn.Module):
         # At these lengths the backward pass of the fused kernel is slow on a CPU.
         self.unet.set_attn_processor(AttnProcessor())
         self.text.set_attn_implementation("eager")
+        self.text.requires_grad_(False)
         self.register_buffer("alphas", pipeline.scheduler.alphas_cumprod.sqrt(), persistent=False)
+        self._looks = [m for m in self.unet.modules() if getattr(m, "is_cross_attention", False)]
+        self._asked: list[torch.Tensor] = []
+        for look in self._looks:
+            look.to_q.register_forward_hook(self._ask)
+
+    def _ask(self, layer: nn.Module, given: object, queries: torch.Tensor) -> None:
+        self._asked.append(queries)
+
+    @torch.no_grad()
+    def look_as(self, reading: Reading) -> None:
+        """Begin with keys that say where the cell is of a token, and values that say what is in
+        it, as far as the text encoder knows."""
+        for look in self._looks:
+            size = look.inner_dim // look.heads
+            keys = look.to_k.weight.view(look.heads, size, -1).zero_()
+            keys[:, :PLACE] = _SHARPNESS * reading.place.weight
+            known = min(look.inner_dim, FACTS + MEASURES)
+            look.to_v.weight[:known] = reading.guess.weight[:known]
 
     def forward(
         self, latents: torch.Tensor, tokens: torch.Tensor, times: torch.Tensor, noise: torch.Tensor
@@ -111,10 +150,27 @@ class Denoising(nn.Module):
         alpha = self.alphas[times][:, None, None, None]
         sigma = (1 - alpha.square()).sqrt()
         noisy = alpha * latents + sigma * noise
-        states = self.text(tokens)[0]
+        with torch.no_grad():
+            states = self.text(tokens)[0]
+        self._asked.clear()
         v = self.unet(noisy, times, encoder_hidden_states=states, return_dict=False)[0]
-        # v-prediction: Salimans and Ho 2022, arXiv 2202.00512.
-        return functional.mse_loss(v.float(), alpha * noise - sigma * latents)
+        # v-prediction: Salimans and Ho 2022, arXiv 2202.00512. Weighed by the variance of the
+        # noise its error is that of the picture; unweighed, the grain of pictures that are nearly
+        # finished would count most.
+        error: torch.Tensor = (v.float() - (alpha * noise - sigma * latents)).square()
+        loss: torch.Tensor = (sigma.square().clamp(min=_LEAST_WEIGHT) * error).mean()
+        astray = [
+            functional.mse_loss(*self._where(queries, look.heads))
+            for queries, look in zip(self._asked, self._looks, strict=True)
+        ]
+        return loss + _GUIDANCE * torch.stack(astray).mean()
+
+    def _where(self, queries: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where queries (n, places, heads * size) look, and where they are."""
+        n, number, _ = queries.shape
+        looking = queries.view(n, number, heads, -1)[..., :PLACE].float()
+        own = _SHARPNESS * torch.from_numpy(places(math.isqrt(number)))
+        return looking, own[None, :, None].expand_as(looking)
 
 
 def draw_times(number: int, last: int) -> torch.Tensor:
@@ -148,7 +204,7 @@ def train(
         return steps
     forward = torch.compile(trainee) if stage.compiled else trainee
     trainee.train()
-    mean, saved, began, fresh = 0.0, used, time.monotonic(), True
+    mean, begun, saved, began, fresh = 0.0, steps, used, time.monotonic(), True
     while used < budget:
         for group in optimizer.param_groups:
             group["lr"] = stage.rate_at(used / budget)
@@ -164,7 +220,7 @@ def train(
         decay = min(_EMA, steps / (steps + 20))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.values()), list(learned.values()), 1 - decay)
-        mean += (loss.item() - mean) * max(0.01, 1 / steps)
+        mean += (loss.item() - mean) * max(0.01, 1 / (steps - begun))
         if fresh:  # compiling is not training
             began, fresh = time.monotonic() - used, False
         if steps % 50 == 0:

@@ -26,7 +26,8 @@ PLACES = (
     "bottom left", "bottom", "bottom right",
 )  # fmt: skip
 
-_WEATHERS: dict[str, tuple[tuple[str, ...], ...]] = {
+WEATHERS = ("sun", "moon", "stars", "cloud", "rain", "snow", "rainbow")
+_TOGETHER: dict[str, tuple[tuple[str, ...], ...]] = {
     "day": ((), (), ("sun",), ("sun",), ("cloud",), ("sun", "cloud"), ("rain",), ("snow",),
             ("rainbow",), ("sun", "rainbow")),
     "night": ((), ("moon",), ("stars",), ("moon", "stars")),
@@ -167,7 +168,7 @@ def landscapes() -> list[Scene]:
         Scene((), "nothing", Backdrop(ground=ground, sky=sky), weather=weather)
         for ground in GROUNDS
         for sky in SKIES
-        for weather in sorted(set(_WEATHERS[sky]))
+        for weather in sorted(set(_TOGETHER[sky]))
     ]
 
 
@@ -176,4 +177,4 @@ def _weather(rng: Random, backdrop: Backdrop, layout: Layout, place: str) -> tup
         if layout in ("inside", "above") or place or backdrop.paper in ("yellow", "orange"):
             return ()  # no room for it, or no contrast
         return rng.choices(((), ("sun",), ("cloud",)), (80, 14, 6))[0]
-    return rng.choice(_WEATHERS[backdrop.sky])
+    return rng.choice(_TOGETHER[backdrop.sky])
