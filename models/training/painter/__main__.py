@@ -51,7 +51,7 @@ def build(
     train(stage, reading, draw_read, work)
     stage = Stage("denoiser", 0.75 * minutes, 32, 1e-3, compiled=compiled)
     denoising = Denoising(pipeline)
-    denoising.look_as(reading)
+    denoising.look_as(reading, draw_read(256)[0])
     train(stage, denoising, draw_noisy, work, lambda: write(pipeline, out))
     return pipeline
 

@@ -67,11 +67,12 @@ diffusion model that this project trained. It is to draw one small world and not
 digits, faces, a house, a tree, a flower, a car, a cat, a boat and a fish, in eleven colours and
 three sizes, next to, above or inside each other, on paper or in a landscape with weather.
 
-A `StableDiffusionPipeline` of small parts, all in fp16: a denoiser of 7.8 million parameters on
-16 x 16 x 12 latents, a CLIP text encoder of four layers with one token for each word it knows and
-one, behind the words, for each of 8 x 8 cells of the picture, and an `AutoencoderTiny`. Its encoder was not trained: the latents of a picture of 128 x 128 are the
-picture at 32 x 32, and the decoder has learned to draw the sharp edges again. Nothing here comes
-from another model, and all it ever saw was drawn by `models/training/painter/render.py`.
+A `StableDiffusionPipeline` of small parts, all in fp16: a denoiser of 7.8 million parameters on 16
+x 16 x 12 latents, a CLIP text encoder of four layers with one token for each word it knows and one,
+behind the words, for each of 8 x 8 cells of the picture, and an `AutoencoderTiny`. Its encoder was
+not trained: the latents of a picture of 128 x 128 are the picture at 32 x 32, and the decoder has
+learned to draw the sharp edges again. Nothing here comes from another model, and all it ever saw
+was drawn by `models/training/painter/render.py`.
 
 ## How it was made
 
@@ -80,9 +81,9 @@ from another model, and all it ever saw was drawn by `models/training/painter/re
 First the decoder; then the text encoder, by guessing from the words alone what is in each cell:
 which thing, how large, how far its middle is; then the denoiser, whose attention begins with keys
 and values that say just that, and is taught to look from each place at its own cell. It learns
-v-prediction, on a schedule that ends in nothing but noise, with a tenth of the captions left out for
-guidance. The learning rate follows the clock: `--minutes` says how long
-it takes, and a killed run goes on from its last checkpoint.
+v-prediction, on a schedule that ends in nothing but noise, with a tenth of the captions left out
+for guidance. The learning rate follows the clock: `--minutes` says how long it takes, and a killed
+run goes on from its last checkpoint.
 
 {history}
 

@@ -134,15 +134,22 @@ class Denoising(nn.Module):
         self._asked.append(queries)
 
     @torch.no_grad()
-    def look_as(self, reading: Reading) -> None:
+    def look_as(self, reading: Reading, tokens: torch.Tensor) -> None:
         """Begin with keys that say where the cell is of a token, and values that say what is in
-        it, as far as the text encoder knows."""
+        it, as far as the text encoder knows.
+
+        `tokens` (n, TOKENS) are of usual captions. What most cells say, such as that there is no
+        cat, is taken off the values: it would drown what one of them says.
+        """
+        usual = self.text(tokens)[0][:, WORDS:].mean((0, 1))
         for look in self._looks:
             size = look.inner_dim // look.heads
             keys = look.to_k.weight.view(look.heads, size, -1).zero_()
             keys[:, :PLACE] = _SHARPNESS * reading.place.weight
             known = min(look.inner_dim, FACTS + MEASURES)
             look.to_v.weight[:known] = reading.guess.weight[:known]
+            out = look.to_out[0]
+            out.bias.copy_(-out.weight @ (look.to_v.weight @ usual))
 
     def forward(
         self, latents: torch.Tensor, tokens: torch.Tensor, times: torch.Tensor, noise: torch.Tensor
