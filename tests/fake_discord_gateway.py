@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import zstandard
 from aiohttp import WSMsgType, web
 from fake_discord_nouns import DM, JSON, Channel, Post
 from fake_faults import reset
@@ -81,7 +82,7 @@ class Connection:
         self.ws = web.WebSocketResponse(autoping=True, max_msg_size=4096 * 16)
         self.session: Session | None = None
         self.silent = False
-        self._zlib = zlib.compressobj() if "compress" in request.query else None
+        self._pack = _packer(request.query.get("compress", ""))
         self._out: asyncio.Queue[JSON] = asyncio.Queue()
 
     def send(self, payload: JSON) -> None:
@@ -93,16 +94,28 @@ class Connection:
         while True:
             text = json.dumps(await self._out.get())
             try:
-                if self._zlib is None:
+                if self._pack is None:
                     await self.ws.send_str(text)
                 else:
-                    data = self._zlib.compress(text.encode())
-                    await self.ws.send_bytes(data + self._zlib.flush(zlib.Z_SYNC_FLUSH))
+                    await self.ws.send_bytes(self._pack(text.encode()))
             except ConnectionError:
                 return
 
     async def close(self, code: int) -> None:
         await self.ws.close(code=code, message=CLOSE.get(code, "").encode())
+
+
+def _packer(kind: str) -> Callable[[bytes], bytes] | None:
+    """What packs the messages of a connection: one stream for all of them, flushed after each
+    (docs.discord.com/developers/events/gateway, "Transport Compression"); None leaves them."""
+    if kind == "zlib-stream":
+        stream = zlib.compressobj()
+        return lambda data: stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
+    if kind == "zstd-stream":
+        frame = zstandard.ZstdCompressor().compressobj()
+        block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+        return lambda data: frame.compress(data) + frame.flush(block)
+    return None
 
 
 class Gateway:

@@ -145,7 +145,7 @@ def _build(
         said: Iterable[Session] = (_read(spool, entry) for entry in chosen)
         if split == "train" and chosen:
             said = planting.planted(said, planted, voices[0], chosen[-1].last)
-        parts[split] = _write(path_of(work, split), said)
+        parts[split] = write_split(path_of(work, split), said)
     return DatasetCard(
         name=choices.name or directory.resolve().name,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -236,7 +236,8 @@ def _forget_repeats(
 # --- splits ------------------------------------------------------------------------------------
 
 
-def _write(path: Path, said: Iterable[Session]) -> Part:
+def write_split(path: Path, said: Iterable[Session]) -> Part:
+    """Write the file of a split, and count what is in it. Raises `OSError`."""
     number = turns = characters = 0
     voices: dict[str, int] = {}
     first, last = float("inf"), 0.0

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import transformers
+
 from botdaemon.errors import ModelUnusable, Refused
 from models import preflight, torch_device
 from models.measure import out_of_memory
 from models.text import TransformersEngine, loading
+
+# Its own progress bars and advice would stand between ours.
+_talk: Any = transformers.utils.logging
+_talk.set_verbosity_error()
+_talk.disable_progress_bar()
 
 ADAPTER = "evaluated"
 """What the engine calls the adapter."""

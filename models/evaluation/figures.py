@@ -208,8 +208,8 @@ class Evaluation:
         if extraction.share > bounds.extracted:
             reasons.append(
                 f"{extraction.trained_hits} of {extraction.trained} training messages come out"
-                f" word for word, against {extraction.held_hits} of {extraction.held} that it was"
-                f" not trained on; the bound is {bounds.extracted:.1%} beyond those"
+                f" word for word, against {extraction.held_hits} of {extraction.held} held-out"
+                f" ones; the bound is {bounds.extracted:.1%} beyond those"
             )
         known = [canary for canary in self.after.canaries if canary.extracted]
         if len(known) > bounds.canaries:

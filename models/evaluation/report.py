@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 400
 """Characters of a message that a table shows."""
+_MARKUP = str.maketrans({sign: f"&#{ord(sign)};" for sign in "\\`*_[]|#~"})
 _BOUNDS = figures.Bounds()
 
 
@@ -177,8 +178,8 @@ def _recited(f: Figures) -> str:
     x = f.extraction
     return (
         f"{_cell(f.name)} was shown what came before {x.trained:,} training messages and said"
-        f" {x.trained_hits:,} of them word for word; of {x.held:,} messages that are not in the"
-        f" training set it said {x.held_hits:,}."
+        f" {x.trained_hits:,} of them word for word; of {x.held:,} held-out ones it said"
+        f" {x.held_hits:,}."
     )
 
 
@@ -247,7 +248,5 @@ def _cell(text: str) -> str:
     """Typed text where Markdown is read: on one line, cut to a length, and nothing of it markup."""
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "…"
-    text = html.escape(text.strip(), quote=False)
-    for sign in "\\`*_[]|#~":
-        text = text.replace(sign, f"&#{ord(sign)};")
+    text = html.escape(text.strip(), quote=False).translate(_MARKUP)
     return "<br>".join(text.splitlines())

@@ -32,6 +32,7 @@ _NOISE = 0.15  # at most, in latents whose spread is 1
 _EMA = 0.998
 _SHARPNESS = 4.0  # of queries and keys: the own cell then has most of the attention
 _LEAST_WEIGHT = 0.2
+_NEAR = 0.5  # by how much queries may miss
 _GUIDANCE = 0.05  # of queries to their own cells, beside the loss of the picture
 
 
@@ -167,17 +168,22 @@ class Denoising(nn.Module):
         error: torch.Tensor = (v.float() - (alpha * noise - sigma * latents)).square()
         loss: torch.Tensor = (sigma.square().clamp(min=_LEAST_WEIGHT) * error).mean()
         astray = [
-            functional.mse_loss(*self._where(queries, look.heads))
+            self._astray(queries, look.heads)
             for queries, look in zip(self._asked, self._looks, strict=True)
         ]
         return loss + _GUIDANCE * torch.stack(astray).mean()
 
-    def _where(self, queries: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where queries (n, places, heads * size) look, and where they are."""
+    def _astray(self, queries: torch.Tensor, heads: int) -> torch.Tensor:
+        """How far from their own cells queries (n, places, heads * size) look, squared.
+
+        Near is enough: to be exact the denoiser would have to say nearly nothing but where it is,
+        and drown what is there.
+        """
         n, number, _ = queries.shape
         looking = queries.view(n, number, heads, -1)[..., :PLACE].float()
         own = _SHARPNESS * torch.from_numpy(places(math.isqrt(number)))
-        return looking, own[None, :, None].expand_as(looking)
+        off = (looking - own[None, :, None]).abs() - _NEAR
+        return off.clamp(min=0).square().mean()
 
 
 def draw_times(number: int, last: int) -> torch.Tensor:

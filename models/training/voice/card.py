@@ -105,7 +105,7 @@ def in_words(card: TrainingCard) -> str:
     """The card as README.md."""
     data = card.dataset_card
     what = "A LoRA adapter" if card.method in ("lora", "qlora") else "A text model"
-    base = f" on {card.base_name or card.base}" if card.base else ", from scratch"
+    base = f" on {_cell(card.base_name or card.base)}" if card.base else ", from scratch"
     recipe = card.recipe
     rows = [
         ("method", card.method),
@@ -130,7 +130,7 @@ def in_words(card: TrainingCard) -> str:
     return f"""\
 # {", ".join(map(_cell, card.voices))}
 
-{what}{_cell(base)}, made {card.made} by botdaemon to chat like the people named above. It imitates
+{what}{base}, made {card.made} by botdaemon to chat like the people named above. It imitates
 them; nothing that it says was said by them, and none of it need be true.
 
 ## Data

@@ -82,15 +82,16 @@ def _write_model(out: Path, checkpoint: Path, base: Base, ends: frozenset[int]) 
 
 def _format(base: Base, material: Material, context: int) -> dict[str, Any]:
     """What the serving engine cannot read from the weights: the base's own, the context that was
-    trained, and sampling for a voice."""
+    trained, and sampling for a voice where the base says nothing of it."""
     longest = min(max(16, math.ceil(material.longest * 1.25)), context // 2)
+    own = json_files.read(base.directory / "format.json")
     return {
-        **json_files.read(base.directory / "format.json"),
+        **own,
         "kind": base.format.kind,
         "context": context,
         "names": base.format.card.names,
         "stop": list(base.format.stop),
-        "sampling": {**_SAMPLING, "max_tokens": longest},
+        "sampling": {**_SAMPLING, **own.get("sampling", {}), "max_tokens": longest},
     }
 
 
