@@ -8,17 +8,21 @@ import os
 import shutil
 import socket
 import stat
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdaemon import timetable
 from botdaemon.config import (
     CannedBotConfig,
     ChatConfig,
     DiffusersConfig,
+    FiltersConfig,
     ImageBotConfig,
     ModelConfig,
+    ScheduleConfig,
     SlackConfig,
     TextBotConfig,
     TransformersConfig,
@@ -26,7 +30,7 @@ from botdaemon.config import (
     read_token,
 )
 from botdaemon.errors import BotdaemonError, ConfigError
-from botdaemon.types import Finding, Verdict
+from botdaemon.types import Finding, Once, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +67,10 @@ Lines = Callable[[Path], int]
 """How many lines a canned bot's file has. Raises `ConfigError` when it cannot be used."""
 
 
+TooSlow = Callable[[str], bool]
+"""Whether a filter's pattern can take for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything that was looked at."""
@@ -87,16 +95,24 @@ def check(
     weigh: Weigh,
     lines: Lines,
     misfits: Misfits = dict,
+    too_slow: TooSlow = lambda _: False,
 ) -> Report:
     """Look at everything the configuration names."""
-    return Report(tuple(_findings(config, inspect, weigh, lines, misfits)))
+    return Report(
+        (
+            *_findings(config, inspect, weigh, lines, misfits),
+            *_filters(config, too_slow),
+        )
+    )
 
 
 def _findings(
     config: Config, inspect: Inspect, weigh: Weigh, lines: Lines, misfits: Misfits
 ) -> Iterator[Finding]:
     yield _ok(f"{config.path}: every key is understood")
-    yield _data_dir(config)
+    yield _directory(config, ("daemon", "data_dir"), config.daemon.data_dir)
+    if config.records.directory is not None:
+        yield _directory(config, ("records", "directory"), config.records.directory)
     if not config.adapters:
         yield Finding(Verdict.NOTE, "there is no adapter: only `botdaemon chat` reaches the bots")
     for name, adapter in config.adapters.items():
@@ -120,6 +136,8 @@ def _findings(
         config.needs_bots()
     except ConfigError as error:
         yield Finding(Verdict.PROBLEM, str(error))
+    for number, table in enumerate(config.schedules):
+        yield _schedule(config, number, table)
     for name, bot in config.bots.items():
         try:
             match bot:
@@ -134,8 +152,24 @@ def _findings(
             yield from _problems(config, ("bots", name, key), error)
 
 
-def _data_dir(config: Config) -> Finding:
-    where, directory = ("daemon", "data_dir"), config.daemon.data_dir
+def _filters(config: Config, too_slow: TooSlow) -> Iterator[Finding]:
+    places: list[tuple[tuple[str, ...], FiltersConfig]] = [(("filters",), config.filters)]
+    places += [(("bots", name, "filters"), bot.filters) for name, bot in config.bots.items()]
+    for where, filters in places:
+        for way, table in (("heard", filters.heard), ("said", filters.said)):
+            slow = [pattern for pattern in table.patterns if too_slow(pattern)]
+            for pattern in slow:
+                advice = (
+                    f'"{pattern}" takes too long for some texts, which it then holds back; let no'
+                    " part that repeats repeat within another, or beside a like one"
+                )
+                yield _problem(config, (*where, way, "patterns"), advice)
+            if (table.words or table.patterns) and not slow:
+                counts = f"{len(table.words)} words and {len(table.patterns)} patterns"
+                yield _ok(f"{'.'.join((*where, way))}: {counts} to {table.action}")
+
+
+def _directory(config: Config, where: tuple[str, ...], directory: Path) -> Finding:
     try:
         nearest = next(path for path in (directory, *directory.parents) if _exists(path))
     except OSError as error:
@@ -146,7 +180,7 @@ def _data_dir(config: Config) -> Finding:
         return _problem(config, where, f"{nearest} cannot be written to by this user")
     free = shutil.disk_usage(nearest).free / 1e9
     new = "" if nearest == directory else "will be made, "
-    return _ok(f"daemon.data_dir: {directory} ({new}{free:.1f} GB free)")
+    return _ok(f"{'.'.join(where)}: {directory} ({new}{free:.1f} GB free)")
 
 
 def _exists(path: Path) -> bool:
@@ -236,6 +270,18 @@ def _text_bot(config: Config, name: str, overhead: Overhead) -> Finding:
         problem = f"{costs}: nothing is left for the conversation; shorten the persona"
         return _problem(config, ("bots", name, "persona"), problem)
     return _ok(f"bots.{name}: {costs}, {overhead.history} are left for history")
+
+
+def _schedule(config: Config, number: int, table: ScheduleConfig) -> Finding:
+    now, here = time.time(), table.timezone or config.governor.timezone
+    when = table.when(config.governor.timezone)
+    slot = timetable.next_slot(when, now, now)
+    if isinstance(when, Once) and slot is None:
+        where = ("schedules", number, "at")
+        return Finding(Verdict.NOTE, config.problem(where, "that time has been; it never comes"))
+    next_one = "" if slot is None else f", next on {timetable.written(slot, here)} ({here})"
+    times = "once" if isinstance(when, Once) else timetable.described(when, here)
+    return _ok(f"schedules.{table.name}: {table.bot} writes {times}{next_one}")
 
 
 def _ok(text: str) -> Finding:

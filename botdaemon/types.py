@@ -289,6 +289,8 @@ class Why(StrEnum):
     RETRY = "retry"
     WISH = "wish"
     """A button under a picture, or a command about pictures."""
+    SCHEDULE = "schedule"
+    """Nobody: it is time for the bot to write first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,6 +302,16 @@ class Wish:
     text: str = ""
     #: the message with the picture it is about; 0 for a new picture
     message: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """What a bot writes first; exactly one of the two."""
+
+    #: said as it stands, without a model; Markdown
+    say: str = ""
+    #: what the bot is told to write about
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +335,8 @@ class Turn:
     about: Message | None = None
     #: options that hold for pictures in this place, as they were typed ("--steps 20")
     defaults: str = ""
+    #: the bot writes first; nobody said anything that it answers
+    cue: Cue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,6 +399,8 @@ class Letter:
     controls: tuple[Control, ...] = ()
     #: the account on the address's adapter that alone should see it; empty for everybody
     only_for: str = ""
+    #: it is not sent earlier, nor is what comes after it
+    not_before: float = 0.0
 
 
 # --- rooms and threads -----------------------------------------------------------------------
@@ -431,6 +447,177 @@ class Spoken:
     title: str = ""
     #: its thread is between a person and a bot
     direct: bool = False
+
+
+# --- writing first ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """Whenever the clock on the wall says so."""
+
+    #: minute, hour, day of the month, month, day of the week (mon to sun)
+    expression: str
+    #: as in the IANA database, "Europe/Berlin"
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Again and again, so many seconds apart."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """At one time."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Once for every break in which no person has said anything for so many seconds."""
+
+    seconds: float
+
+
+When = Cron | Every | Once | Silence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When a bot writes first, where, and what. Exactly one of `room`, `address` and `account`
+    says where. A *slot* is a time at which it is meant to."""
+
+    bot: str
+    when: When
+    cue: Cue
+    #: in the main thread of this room
+    room: str = ""
+    #: in the thread that goes on here
+    address: Address | None = None
+    #: to the person with this account, "ADAPTER:ACCOUNT", where they last wrote directly
+    account: str = ""
+    #: in the configuration; empty for one that a person made
+    name: str = ""
+    #: what becomes of a slot that could not be used in time: nothing, or it is made up for once
+    missed: Literal["skip", "once"] = "skip"
+    #: seconds by which a slot may be late, so that it does not look like clockwork
+    jitter: float = 0.0
+    #: a person asked for this very message: no rule but those about quiet concerns it
+    asked: bool = False
+    #: `address` is a direct channel
+    direct: bool = False
+    id: int = 0
+    #: the identity that made it; 0 for the configuration
+    made_by: int = 0
+    made_at: float = 0.0
+    #: the next one; None where it depends on what is said, and after the last one
+    slot: float | None = None
+    #: when it is looked at next; None: it has ended
+    due_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """A time of every day in which no bot writes first, in minutes after midnight. It may go on
+    after midnight: then the end is before the beginning."""
+
+    begins: int
+    ends: int
+
+
+class Reason(StrEnum):
+    """What was decided about a slot, and why."""
+
+    SPEAKS = "speaks"
+    MISSED = "missed"
+    """The daemon was away at that time."""
+    GONE = "gone"
+    """There is no such bot any more."""
+    NOWHERE = "nowhere"
+    """There is no thread to write in: no channel, or the person never wrote directly."""
+    QUIET = "quiet"
+    """Somebody asked for quiet (`/quiet`)."""
+    QUIET_HOURS = "quiet hours"
+    ANSWERING = "answering"
+    """An answer is under way in the thread."""
+    CONVERSATION = "conversation"
+    """People are talking with each other or with a bot."""
+    UNANSWERED = "unanswered"
+    """So many were left unanswered that a person has to say something first."""
+    PAUSE = "pause"
+    """The last one is unanswered, and not long enough ago."""
+    BUDGET = "budget"
+    """As many as a room gets in a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Of the governor, about a slot."""
+
+    reason: Reason
+    #: when another answer may be given; 0: never for this slot
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the governor is told of the place that a bot wants to write in."""
+
+    now: float
+    #: the room's name; empty outside of rooms
+    room: str = ""
+    #: of the person, in a direct channel; empty where it is not known
+    timezone: str = ""
+    asked: bool = False
+    #: until when somebody asked for quiet
+    quiet_until: float = 0.0
+    #: the quiet hours that people chose here, and the time zone they are in
+    hours: QuietHours | None = None
+    hours_timezone: str = ""
+    answering: bool = False
+    #: when a person last said something in the thread; 0 for never
+    last_said: float = 0.0
+    #: when bots wrote first in the thread since then, oldest first; without what was asked for
+    unanswered: tuple[float, ...] = ()
+    #: when bots wrote first in the room within the last two days, likewise
+    recent: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What became of a slot. `ruling.until` is 0 once that is final."""
+
+    schedule: int
+    slot: float
+    at: float
+    ruling: Ruling
+    #: the turn it became; 0 for none
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a filter held back, or masked."""
+
+    way: Literal["heard", "said"]
+    #: all of it, as opposed to masked
+    blocked: bool
+    #: the words that were found, or the pattern that took too long
+    found: tuple[str, ...]
+    #: as it would have been
+    text: str
+    address: Address
+    #: the bot that said it, or did not hear it; empty when nobody did
+    bot: str = ""
+    #: who said it, if a person did and it is known
+    author: Identity | None = None
+    #: the platform's id of it, if it is a message
+    platform_id: str = ""
+    at: float = 0.0
 
 
 # --- looking at a set-up ---------------------------------------------------------------------

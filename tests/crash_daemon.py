@@ -17,9 +17,11 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from house import DrawingBot, home
+from house import DrawingBot, SayingBot, home
 from platform_server import PlatformAdapter
 
+from botdaemon.dispatcher import Manners
+from botdaemon.posts import Several
 from botdaemon.types import Draft
 
 if TYPE_CHECKING:
@@ -83,8 +85,17 @@ class SlowPainter(DrawingBot):
 
 async def main(port: int, directory: Path, step: str) -> None:
     adapter = PlatformAdapter("chat", port, edits_per_second=10, captions=100, buttons=True)
-    bots: dict[str, Bot] = {"bot": SlowBot(step), "painter": SlowPainter()}
-    async with home(directory, bots, [adapter], around=lambda part: Fatal(part, step)):
+    bots: dict[str, Bot] = {
+        "bot": SlowBot(step),
+        "painter": SlowPainter(),
+        # Asked for "one|two|three" it says that in three messages.
+        "chatty": SayingBot(lambda text: text.removeprefix("@chatty ")),
+    }
+    several = Several(most=3, separator="|", characters_per_second=20)
+    manners = {"chatty": Manners(several=several)}
+    async with home(
+        directory, bots, [adapter], around=lambda part: Fatal(part, step), manners=manners
+    ):
         await asyncio.Event().wait()
 
 

@@ -4,14 +4,16 @@ bots and adapters of the test's choosing."""
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.access import Access
 from botdaemon.commands import COMMANDS
-from botdaemon.dispatcher import TEXT, Dispatcher, House, Limits
+from botdaemon.dispatcher import TEXT, Arranging, Dispatcher, House, Limits, Manners
 from botdaemon.errors import AdapterDown, Refused
+from botdaemon.filters import NOTHING, Filter
 from botdaemon.outbox import Outboxes
 from botdaemon.ports import Adapter, Bot, Courier, Deliver, Painter, Surroundings
 from botdaemon.routes import Router, Triggers
@@ -54,6 +56,19 @@ class SayingBot:
         await self.gate.wait()
         if text:
             yield Draft(text=text, final=True)
+
+
+class CueBot:
+    """Writes first what it is told to write about."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        self.turns.append(turn)
+        text = f"about {turn.cue.prompt}" if turn.cue else f"you said: {turn.history[-1].text}"
+        yield Draft(text=text[: len(text) // 2])
+        yield Draft(text=text, final=True)
 
 
 PICTURE_CONTROLS = (Control.REROLL, Control.EDIT, Control.SETTINGS, Control.DELETE)
@@ -166,13 +181,16 @@ async def home(
     access: Mapping[str, AccessConfig] | None = None,
     free: Mapping[str, frozenset[str]] | None = None,
     stale: float = 3600.0,
+    clock: Callable[[], float] = time.time,
+    heard: Filter = NOTHING,
+    manners: Mapping[str, Manners] | None = None,
     keep: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Home]:
     """`around` may wrap the store and the adapters; `connect` makes adapters that need the store;
     with `keep` an adapter that is down is connected again, as the daemon does."""
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(open_store(directory))
+        opened = await stack.enter_async_context(open_store(directory, clock=clock))
         await opened.settle_rooms(rooms or {}, channels or {}, mirrors=mirrors, bots=list(bots))
         store = around(opened)
         for bot in bots.values():
@@ -200,6 +218,10 @@ async def home(
                 access=Access(access or {}),
                 ours=free or {},
                 stale=stale,
+                clock=clock,
+                arranging=Arranging(clock=clock),
+                heard=heard,
+                manners=manners or {},
             ),
             outboxes,
             await stack.enter_async_context(background()),

@@ -131,7 +131,7 @@ class Platform:
             async with asyncio.TaskGroup() as tasks:
                 while line := await reader.readline():
                     tasks.create_task(self._serve(json.loads(line), writer))
-        except (ConnectionError, OSError):
+        except* OSError:  # the daemon was killed
             pass
         finally:
             self._clients.discard(writer)

@@ -14,6 +14,7 @@ from botdaemon.bots.canned import read_lines
 from botdaemon.check import Overhead, Report, check
 from botdaemon.config import ModelConfig, TransformersConfig, parse
 from botdaemon.errors import ModelUnusable
+from botdaemon.filters import too_slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,3 +225,34 @@ def test_bots_that_nobody_can_reach_are_worth_a_look(tmp_path: Path) -> None:
     assert "note     there is no adapter: only `botdaemon chat` reaches the bots" in found(
         look(tmp_path, BOTS)
     )
+
+
+def test_a_pattern_that_can_take_for_ever_is_a_problem_with_its_line(tmp_path: Path) -> None:
+    text = r"""
+[filters.heard]
+words = ["zilch"]
+patterns = ['\d{3}-\d{4}']
+[models.echo]
+kind = "echo"
+[bots.ada]
+kind = "text"
+model = "echo"
+[bots.ada.filters.said]
+action = "mask"
+patterns = ['(\w+\s?)+$']
+"""
+    config = parse(text, tmp_path / "config.toml")
+    report = check(config, inspect=inspect, weigh=weigh, lines=lambda _: 1, too_slow=too_slow)
+
+    assert "ok       filters.heard: 1 words and 1 patterns to block" in found(report)
+    [problem] = report.problems
+    assert problem.startswith(
+        rf'{tmp_path / "config.toml"}:12: bots.ada.filters.said.patterns: "(\w+\s?)+$" takes too'
+    )
+
+
+def test_the_folder_of_records_has_to_be_usable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    report = look(tmp_path, f'[records]\ndirectory = "file"\n{BOTS}')
+
+    assert f"records.directory: {tmp_path / 'file'} is not a directory" in report.problems[0]

@@ -557,7 +557,7 @@ def test_the_example_works_as_it_stands() -> None:
 
 
 _KEY = re.compile(r"(?P<optional># )?(?P<key>[a-z_]+) = (?P<value>.+)")
-_HEADER = re.compile(r"(?:# )?\[(?P<path>[a-z]+(\.[a-z.]+|\.\"cuda:0\")?)\]")
+_HEADER = re.compile(r"(?:# )?\[\[?(?P<path>[a-z]+(\.[a-z._]+|\.\"cuda:0\")?)\]\]?")
 
 
 def documented_keys() -> set[tuple[str, str, str]]:
@@ -582,7 +582,10 @@ def documented_keys() -> set[tuple[str, str, str]]:
 
 
 #: tables within tables, which stand for themselves wherever they are
-_INNER = ("sampling", "access", "styles")
+_INNER = (
+    *("sampling", "access", "styles"),
+    *("filters", "heard", "said", "most_characters", "messages"),
+)
 
 
 def tables(section: str, annotation: Any) -> Iterator[tuple[str, str, type[BaseModel]]]:

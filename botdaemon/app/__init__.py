@@ -11,6 +11,7 @@ from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
 from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
+from botdaemon.app.records import export, held
 from botdaemon.app.voices import (
     build,
     collect,
@@ -36,8 +37,10 @@ __all__ = [
     "collect",
     "evaluate",
     "examples",
+    "export",
     "fetch",
     "forget",
+    "held",
     "inspect_model",
     "listing",
     "misfits",

@@ -14,6 +14,7 @@ from botdaemon.bots.text import TextBot
 from botdaemon.config import (
     CannedBotConfig,
     Config,
+    RecordsConfig,
     TerminalConfig,
     TextBotConfig,
     TransformersConfig,
@@ -52,6 +53,8 @@ async def chat(config: Config, bot: str, once: str | None) -> int:
         update={
             "adapters": {name: TerminalConfig(kind="terminal", bot=bot)},
             "rooms": {},
+            "records": RecordsConfig(),
+            "schedules": [],
             "limits": config.limits.model_copy(update={"merge_seconds": 0.0}),
         }
     )

@@ -19,6 +19,8 @@ from botdaemon.config import Config, WebConfig, load
 from botdaemon.dispatcher import Dispatcher
 from botdaemon.errors import ConfigError
 from botdaemon.outbox import Outboxes
+from botdaemon.records.along import Journal, write_along
+from botdaemon.schedule import Clock
 from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
 
@@ -150,6 +152,7 @@ async def running(
         # 1. The store, and with it the lock: nothing else is touched if another daemon runs.
         store = await stack.enter_async_context(open_store(directory or config.daemon.data_dir))
         await parts.settle_rooms(config, store)
+        await parts.settle_schedules(config, store)
 
         async def prompt_of(address: Address, platform_id: str) -> str:
             return await dispatcher.prompt_of(address, platform_id)
@@ -173,13 +176,24 @@ async def running(
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
+        house = parts.make_house(config, bots, connected, engines.status, lambda: clock.wake())
         dispatcher = Dispatcher(
             store,
-            parts.make_house(config, bots, connected, engines.status),
+            house,
             outboxes,
             await stack.enter_async_context(background()),
         )
+        clock = Clock(
+            store,
+            parts.make_governor(config),
+            bots=house.bots,
+            painters=house.painters,
+            take=dispatcher.turns.take,
+        )
         lives = await stack.enter_async_context(background())
+        if config.records.directory is not None:
+            journal = Journal(config.records.directory, await store.latest())
+            lives.create_task(write_along(journal, store), name="records")
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()
@@ -189,6 +203,7 @@ async def running(
             lives.create_task(
                 keep(adapter, dispatcher.deliver, ready, left), name=f"adapter {name}"
             )
+        lives.create_task(clock.run(), name="schedules")
         ready["daemon"] = True
         yield Daemon(
             store=store,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
+from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
@@ -25,10 +26,12 @@ from botdaemon.config import (
     WebConfig,
     read_token,
 )
-from botdaemon.dispatcher import TEXT, House, Limits
+from botdaemon.dispatcher import TEXT, Arranging, House, Limits
+from botdaemon.governor import Governor, RoomRules, Rules
 from botdaemon.ports import Adapter, Bot, Courier, Painter, PromptOf, Surroundings
 from botdaemon.routes import Router, Triggers
-from botdaemon.types import Address, Room
+from botdaemon.timetable import quiet_hours
+from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
 from botdaemon.web import Server
 
 if TYPE_CHECKING:
@@ -53,6 +56,45 @@ async def settle_rooms(config: Config, store: Store) -> None:
         for channel in table.channels
     }
     await store.settle_rooms(rooms, channels, mirrors=_mirrors(config), bots=config.bots)
+
+
+async def settle_schedules(config: Config, store: Store) -> None:
+    await store.settle_schedules(
+        Schedule(
+            name=table.name,
+            bot=table.bot,
+            when=table.when(config.governor.timezone),
+            cue=Cue(say=table.say, prompt=table.prompt),
+            room=table.room,
+            address=Address(*table.channel.split(":", 1)) if table.channel else None,
+            account=table.person,
+            missed=table.missed,
+            jitter=60 * table.jitter_minutes,
+        )
+        for table in config.schedules
+    )
+
+
+def make_governor(config: Config) -> Governor:
+    table = config.governor
+    return Governor(
+        Rules(
+            timezone=table.timezone,
+            quiet_hours=_hours(table.quiet_hours),
+            most_unanswered=table.most_unanswered,
+            pause=60 * table.pause_minutes,
+            most_a_day=table.most_a_day,
+            settled=60 * table.settle_minutes,
+            rooms={
+                name: RoomRules(quiet_hours=_hours(room.quiet_hours), timezone=room.timezone)
+                for name, room in config.rooms.items()
+            },
+        )
+    )
+
+
+def _hours(text: str) -> QuietHours | None:
+    return quiet_hours(text) if text else None
 
 
 def make_adapters(config: Config, store: Store, prompt_of: PromptOf) -> Iterator[Adapter]:
@@ -205,7 +247,9 @@ def make_house(
     bots: Mapping[str, Bot],
     adapters: Mapping[str, Adapter],
     status: Callable[[], list[str]],
+    changed: Callable[[], None] = lambda: None,
 ) -> House:
+    """`changed` is told when a schedule may be due earlier than the next one was."""
     serving = {name: _served(config, name) for name in adapters}
     chats = {
         name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)
@@ -251,6 +295,14 @@ def make_house(
             per_server=config.limits.answers_per_minute_server,
             to_bots=config.limits.answers_to_bots_per_hour,
         ),
+        arranging=Arranging(
+            timezone=config.governor.timezone,
+            most=config.governor.schedules_per_person,
+            shortest=60 * config.governor.shortest_every_minutes,
+            changed=changed,
+        ),
         longest_message=config.limits.message_characters,
+        heard=make_filter(config.filters.heard),
+        manners=dict(make_manners(config)),
         status=status,
     )

@@ -137,6 +137,8 @@ class CannedBot:
     def _pick(self, turn: Turn) -> str | None:
         own = [message.text for message in turn.history if message.bot == self.name]
         heard = [message.text for message in turn.history[-max(1, turn.fresh) :]]
+        if turn.cue is not None:
+            heard = [turn.cue.prompt]
         for several in _AVOIDED:
             avoided = set(own[-several:])
             for line in self._candidates(heard):

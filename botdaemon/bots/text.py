@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Said when the model says nothing, twice, to a person who asked it directly.
 SPEECHLESS = "Sorry, I don't know what to say to that."
 #: Where saying nothing is allowed: nobody asked this bot in person.
-_MAY_BE_SILENT = frozenset({Why.ROOM, Why.FOLLOW_UP, Why.CHANCE})
+_MAY_BE_SILENT = frozenset({Why.ROOM, Why.FOLLOW_UP, Why.CHANCE, Why.SCHEDULE})
 #: More than any conversation has per token: what lies further back is not even counted.
 _CHARACTERS_PER_TOKEN = 8
 #: A prompt that is cut begins with a message whose id this divides. Ids of a thread grow by any
@@ -38,6 +38,14 @@ def opening(name: str, persona: str, model: str) -> TextRequest:
     """The prompt before anything was said: what every turn of such a bot costs."""
     lines = (*_system(persona), ChatLine(role="user", text=""))
     return TextRequest(model=model, speaker=name, lines=lines)
+
+
+def _cue(turn: Turn) -> tuple[ChatLine, ...]:
+    """The instruction to a bot that writes first. It is the last line and nobody's: not every
+    format has a place for a system line there, and no person is made to say it."""
+    if turn.cue is None:
+        return ()
+    return (ChatLine(role="user", text=f"({turn.cue.prompt})"),)
 
 
 def _system(persona: str) -> tuple[ChatLine, ...]:
@@ -118,11 +126,13 @@ class TextBot:
             # the same seed would only say the same again
             sampling = _reseeded(sampling, turn.id)
 
+        cue = _cue(turn)
+
         async def fitting(messages: Sequence[Message]) -> TextRequest | None:
             request = TextRequest(
                 model=self._model,
                 speaker=self.name,
-                lines=(*self._system, *self._lines(messages)),
+                lines=(*self._system, *self._lines(messages), *cue),
                 sampling=sampling,
                 stop=stop,
                 room=turn.room,
@@ -160,6 +170,8 @@ class TextBot:
                 few, best = middle, packed
             else:
                 many = middle - 1
+        if best is None and cue:  # to write first, nothing need have been said
+            best = await fitting([])
         if best is not None:
             return best
         raise EngineFailed(

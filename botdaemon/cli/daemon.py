@@ -44,7 +44,7 @@ def run(path: Path | None) -> None:
 @click.option("--online", is_flag=True, help="Log in to the platforms, too, and look around there.")
 def check(path: Path | None, online: bool) -> None:
     """Say whether the configuration works, without starting anything."""
-    from botdaemon import app
+    from botdaemon import app, filters
     from botdaemon.bots.canned import read_lines
     from botdaemon.check import check as look
 
@@ -55,6 +55,7 @@ def check(path: Path | None, online: bool) -> None:
         weigh=lambda bot: app.weigh(config, bot),
         lines=lambda file: len(read_lines(file)),
         misfits=lambda: app.misfits(config),
+        too_slow=filters.too_slow,
     )
     for finding in report.findings:
         click.echo(str(finding))

@@ -248,7 +248,8 @@ def forget(
 
     if not yes:
         click.confirm(f"Forget {', '.join(who)} for good?", abort=True)
-    data = loaded(path).daemon.data_dir if threads else None
+    config = loaded(path)
+    data = config.daemon.data_dir if threads else None
 
     async def go() -> None:
         gone, undone = await app.forget(data, who, dataset, voices)
@@ -259,6 +260,8 @@ def forget(
             )
             for backup in one.backups:
                 click.echo(f"  they still are in {backup}: delete it")
+        if gone and config.records.directory is not None:
+            click.echo(f"  what was written along of them still is in {config.records.directory}")
         click.echo(f"datasets: {undone.messages:,} messages are gone")
         for directory in undone.datasets:
             click.echo(f"  build it again: botdaemon dataset build {directory}")

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -21,9 +22,11 @@ from botdaemon.config.platforms import (
     WebConfig,
 )
 from botdaemon.config.reader import Config, load, parse, read_key, read_token
+from botdaemon.config.schedules import GovernorConfig, ScheduleConfig
 from botdaemon.config.tables import (
     DaemonConfig,
     LimitsConfig,
+    RecordsConfig,
     RoomConfig,
 )
 from botdaemon.config.thinking import (
@@ -49,12 +52,17 @@ __all__ = [
     "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "FilterConfig",
+    "FiltersConfig",
+    "GovernorConfig",
     "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
     "OpenAIConfig",
+    "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",
+    "ScheduleConfig",
     "SlackConfig",
     "StyleConfig",
     "TelegramConfig",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from botdaemon.config.base import Table
+from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
     File,
@@ -31,6 +32,12 @@ class _BotConfig(Table):
     """how likely it joins in when it was not called"""
     follow_up: bool = True
     """whether it goes on answering somebody it is talking with"""
+    filters: FiltersConfig = FiltersConfig()
+    """what it does not hear and does not say, besides what [filters] holds back from all"""
+    most_characters: MostConfig = MostConfig()
+    """how long what it reads and writes may be"""
+    messages: SeveralConfig = SeveralConfig()
+    """several messages for one answer"""
 
 
 class TextBotConfig(_BotConfig):

@@ -56,6 +56,7 @@ _EXPECTED = {
     "float_type": "a number",
     "finite_number": "an ordinary number",
     "bool_type": "true or false",
+    "datetime_type": "a date and time as 2026-12-24T18:00:00",
     "tuple_type": "a list in [ ]",
     "dict_type": "a table",
     "model_type": "a table",

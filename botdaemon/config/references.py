@@ -35,6 +35,7 @@ def references(document: dict[str, Any]) -> Iterator[Mistake]:
     for name, bot in bots.items():
         yield from _bot(name, bot, bots, models)
     yield from _rooms(rooms, bots, adapters)
+    yield from _schedules(document.get("schedules"), bots, rooms, adapters)
 
 
 def secrets(value: Any, where: Where = ()) -> Iterator[Mistake]:
@@ -145,6 +146,36 @@ def _rooms(rooms: _Tables, bots: _Tables, adapters: _Tables) -> Iterator[Mistake
             if room_of.setdefault(channel, name) != name:
                 taken = f'"{channel}" belongs to rooms.{room_of[channel]} already'
                 yield Mistake((*where, "channels", index), taken)
+
+
+def _schedules(
+    schedules: Any, bots: _Tables, rooms: _Tables, adapters: _Tables
+) -> Iterator[Mistake]:
+    seen: dict[str, int] = {}
+    for index, table in enumerate(schedules if isinstance(schedules, list) else ()):
+        if not isinstance(table, dict):
+            continue
+        where: Where = ("schedules", index)
+        name = table.get("name")
+        if isinstance(name, str) and seen.setdefault(name.casefold(), index) != index:
+            yield Mistake((*where, "name"), f'"{name}" is the name of another schedule')
+        yield from _exists((*where, "bot"), table, "bot", bots)
+        if table.get("room"):
+            yield from _exists((*where, "room"), table, "room", rooms)
+            members = _named(rooms, table.get("room"), "bots")
+            bot = table.get("bot")
+            if isinstance(bot, str) and bot in bots and members and bot not in members:
+                hint = f"; bots there: {listed(members)}"
+                yield Mistake((*where, "bot"), f'"{bot}" is not one of the bots of that room{hint}')
+        for key in ("channel", "person"):
+            adapter, colon, _ = str(table.get(key, "")).partition(":")
+            if colon and adapter not in adapters:
+                yield _unknown((*where, key), "adapter", adapter, adapters)
+
+
+def _named(tables: _Tables, name: Any, key: str) -> list[str]:
+    table = tables.get(name) if isinstance(name, str) else None
+    return [text for _, text in _texts(table.get(key))] if table else []
 
 
 def _exists(where: Where, table: dict[str, Any], what: str, known: _Tables) -> Iterator[Mistake]:

@@ -10,7 +10,9 @@ from pydantic import Field
 
 from botdaemon.config.base import Table
 from botdaemon.config.bots import BotConfig
+from botdaemon.config.manners import FiltersConfig
 from botdaemon.config.platforms import AdapterConfig
+from botdaemon.config.schedules import GovernorConfig, Hours, ScheduleConfig, Timezone
 from botdaemon.config.thinking import DeviceConfig, ModelConfig
 from botdaemon.config.values import (
     Channels,
@@ -67,6 +69,13 @@ class LimitsConfig(Table):
     """largest file that is taken in"""
 
 
+class RecordsConfig(Table):
+    """What is written along in plain text."""
+
+    directory: File | None = None
+    """the folder; in it one for each room, and in that a file for each day (UTC)"""
+
+
 def _only(data: dict[str, Any]) -> str:
     bots: tuple[str, ...] = data.get("bots", ())
     return bots[0] if len(bots) == 1 else ""
@@ -80,6 +89,10 @@ class RoomConfig(Table):
     """the bot that answers when nobody else was asked; "" for none"""
     channels: Channels = ()
     """channels that share its threads, each as "ADAPTER:CHANNEL" """
+    quiet_hours: Hours = ""
+    """hours of every day in which no bot writes first here; by default the governor's"""
+    timezone: Timezone = ""
+    """the clock of this room; by default the governor's"""
 
 
 class Tables(Table):
@@ -91,4 +104,8 @@ class Tables(Table):
     devices: dict[Device, DeviceConfig] = Field(default_factory=dict)
     bots: dict[Name, BotConfig] = Field(default_factory=dict)
     rooms: dict[RoomName, RoomConfig] = Field(default_factory=dict)
+    schedules: list[ScheduleConfig] = Field(default_factory=list)
+    governor: GovernorConfig = GovernorConfig()
     limits: LimitsConfig = LimitsConfig()
+    filters: FiltersConfig = FiltersConfig()
+    records: RecordsConfig = RecordsConfig()

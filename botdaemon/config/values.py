@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
+import regex  # type: ignore[import-untyped]  # it comes without types
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 if TYPE_CHECKING:
@@ -54,6 +55,24 @@ def _pattern(value: Any) -> Any:
         return re.compile(value, re.IGNORECASE)
     except re.error as error:
         raise ValueError(f'"{value}" is not a regular expression: {error}') from None
+
+
+def _expression(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a regular expression belongs in 'single quotes', which keep each \\")
+    try:
+        pattern = regex.compile(value, regex.IGNORECASE)
+    except regex.error as error:
+        raise ValueError(f'"{value}" is not a regular expression: {error}') from None
+    if pattern.fullmatch("") is not None:
+        raise ValueError(f'"{value}" is found in every text: it need not match anything')
+    return value
+
+
+def _blocked(value: str) -> str:
+    if not 2 <= len(value.strip()) <= 100 or not any(map(str.isalnum, value)):
+        raise ValueError(f'expected a word of 2 to 100 characters, found "{value}"')
+    return value
 
 
 def _channel(value: str) -> str:
@@ -111,4 +130,8 @@ Names = Annotated[tuple[Name, ...], Field(strict=False)]
 Patterns = Annotated[
     tuple[Annotated[re.Pattern[str], BeforeValidator(_pattern)], ...], Field(strict=False)
 ]
+Expressions = Annotated[
+    tuple[Annotated[str, AfterValidator(_expression)], ...], Field(strict=False)
+]
+Blocked = Annotated[tuple[Annotated[str, AfterValidator(_blocked)], ...], Field(strict=False)]
 Channels = Annotated[tuple[Annotated[str, AfterValidator(_channel)], ...], Field(strict=False)]

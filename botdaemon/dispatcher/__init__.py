@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdaemon import commands
 from botdaemon.access import Admission
+from botdaemon.dispatcher.agenda import Agenda, Arranging
+from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
 from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.letters import relay
+from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Dispatcher", "House", "Limits"]
+__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -57,10 +59,18 @@ class Dispatcher:
         self._store = store
         self._house = house
         self._post = post
-        self._mouth = Mouth(store, house.couriers, post)
+        self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
+        self._ears = Ears(store, house.heard, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns = Turns(
-            store, house.bots, house.lines, house.history, self._mouth, house.limits, tasks
+            store,
+            house.bots,
+            house.lines,
+            house.history,
+            self._mouth,
+            self._ears,
+            house.limits,
+            tasks,
         )
         self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
         self._orders = Orders(
@@ -68,6 +78,7 @@ class Dispatcher:
             self.turns,
             self._mouth,
             self._pictures,
+            Agenda(store, house.access, house.serving, house.arranging),
             house.access,
             house.about,
             house.serving,
@@ -89,9 +100,7 @@ class Dispatcher:
             case Posted():
                 return await self._posted(event)
             case Edited():
-                recorded = await self._store.record_edited(event, self._relay)
-                self._post.post(recorded.relayed)
-                return recorded.message
+                return await self._edited(event)
             case Deleted():
                 recorded = await self._store.record_deleted(event)
                 self._post.post(recorded.relayed)
@@ -105,7 +114,7 @@ class Dispatcher:
 
     async def _posted(self, event: Posted) -> int:
         said = event.message
-        if event.missed and time.time() - said.sent_at > self._house.stale:
+        if event.missed and self._house.clock() - said.sent_at > self._house.stale:
             event = replace(event, past=True)
         if said.author is not None and not event.past:
             match await self._gate.admission(said.author, event, said.address):
@@ -114,11 +123,14 @@ class Dispatcher:
                 case Admission.STRANGER:
                     return await self._gate.turn_away(event.key, said.address, said.author)
         if problem := self._problem(said):
-            if said.author is None or said.address.adapter not in self._house.couriers:
-                raise Refused(problem)
-            if problem is EMPTY or event.past:  # on chat platforms nobody needs to be told
-                return 0
-            return await self._gate.refuse(event.key, said.address, said.author, problem)
+            return await self._turn_down(event, problem)
+        heard = await self._ears.listen(
+            said.text, event.key, said.address, said.author, said.platform_id
+        )
+        if heard.blocked:
+            return await self._turn_down(event, heard.text)
+        said = replace(said, text=heard.text)
+        event = replace(event, message=said)
         typed, unknown = self._typed(event)
         want = None
         if typed or unknown:
@@ -155,6 +167,25 @@ class Dispatcher:
                 of_a_bot=said.author is not None and said.author.is_bot,
                 goes_on=self._is_full(said),
             )
+        return recorded.message
+
+    async def _turn_down(self, event: Posted, problem: str) -> int:
+        """Say why a message is not recorded, where somebody is to be told."""
+        said = event.message
+        if said.author is None or said.address.adapter not in self._house.couriers:
+            raise Refused(problem)
+        if problem is EMPTY or event.past or said.author.is_bot:
+            return 0
+        return await self._gate.refuse(event.key, said.address, said.author, problem)
+
+    async def _edited(self, event: Edited) -> int:
+        heard = await self._ears.listen(
+            event.text, event.key, event.address, None, event.platform_id
+        )
+        if heard.blocked:  # what was said before stands
+            return 0
+        recorded = await self._store.record_edited(replace(event, text=heard.text), self._relay)
+        self._post.post(recorded.relayed)
         return recorded.message
 
     def _problem(self, said: Message) -> str:
@@ -228,18 +259,20 @@ class Dispatcher:
         admission = await self._gate.admission(event.who, event, event.address)
         if admission is Admission.STRANGER:
             return await self._gate.turn_away(event.key, event.address, event.who)
+        refusal = "" if admission is Admission.WELCOME else "That is not for you here."
+        if not refusal:
+            heard = await self._ears.listen(event.argument, event.key, event.address, event.who)
+            refusal = heard.text if heard.blocked else ""
+            event = replace(event, argument=heard.text)
         want = self._pictures.want(event.name, event.argument, event.address, "")
-        if want is not None and admission is Admission.WELCOME:
+        if want is not None and not refusal:
             return await self._wished(event, want)
         recorded = await self._store.record_asked(event.address, event.key, event.who)
         if recorded.duplicate:
             return 0
-        if admission is Admission.IGNORED:
+        if refusal:
             return await self._mouth.tell(
-                recorded.thread,
-                event.address,
-                "That is not for you here.",
-                only_for=event.who.account,
+                recorded.thread, event.address, refusal, only_for=event.who.account
             )
         return await self._obey(
             Order(
@@ -257,6 +290,10 @@ class Dispatcher:
             return 0
         if event.control in (Control.GOOD, Control.BAD):
             return (await self._store.record_rating(event)).message
+        heard = await self._ears.listen(event.text, event.key, event.address, event.who)
+        if heard.blocked:
+            return await self._gate.refuse(event.key, event.address, event.who, heard.text)
+        event = replace(event, text=heard.text)
         want = self._pictures.want(
             event.control, event.text, event.address, event.platform_id, exactly=True
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon.access import Access
+from botdaemon.dispatcher.agenda import Arranging
 from botdaemon.dispatcher.turns import Limits
+from botdaemon.filters import NOTHING, Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from botdaemon.dispatcher.manners import Manners
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
 
@@ -40,7 +44,13 @@ class House:
     ours: Mapping[str, Collection[str]] = field(default_factory=dict)
     #: characters
     longest_message: int = 16_000
+    #: what nobody hears, and how each bot hears and speaks
+    heard: Filter = NOTHING
+    manners: Mapping[str, Manners] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
+    arranging: Arranging = field(default_factory=Arranging)
+    #: seconds since the epoch
+    clock: Callable[[], float] = time.time
     #: lines for /status
     status: Callable[[], list[str]] = list

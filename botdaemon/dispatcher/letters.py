@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdaemon import render
-from botdaemon.types import Address, Control, File, Letter, Message, Part
+from botdaemon.types import Address, Control, File, Letter, Message, Obligation, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +21,13 @@ CONTROLS = (Control.RETRY, Control.GOOD, Control.BAD)
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 #: parts of a relayed message; far more than any message has, since nothing of it may be cut
 _ALL = 1000
+
+
+def home_of(obligation: Obligation) -> Address:
+    """The address that an answer is filed under: where the question came from."""
+    if obligation.reply_to is not None:
+        return obligation.reply_to[0]
+    return obligation.addresses[0]
 
 
 def relay(

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from botdaemon import render
-from botdaemon.dispatcher.letters import CONTROLS, answer, captioned, write
-from botdaemon.types import Address, Draft, File, Kind, Letter, Message, Obligation, Part
+from botdaemon.dispatcher.ears import note
+from botdaemon.dispatcher.letters import CONTROLS, answer, captioned, home_of, write
+from botdaemon.dispatcher.manners import Manners
+from botdaemon.types import (
+    Address,
+    Draft,
+    File,
+    Held,
+    Kind,
+    Letter,
+    Message,
+    Obligation,
+    Part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,35 +44,65 @@ class Post(Protocol):
 
 
 class Mouth:
-    """Says things in threads; `couriers` are the adapters that need letters."""
+    """Says things in threads; `couriers` are the adapters that need letters, `manners` those of
+    each bot."""
 
-    def __init__(self, store: Store, couriers: Mapping[str, Traits], post: Post) -> None:
+    def __init__(
+        self,
+        store: Store,
+        couriers: Mapping[str, Traits],
+        post: Post,
+        manners: Mapping[str, Manners],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
         self._couriers = couriers
         self._post = post
+        self._manners = manners
+        self._clock = clock
         self._apologies: dict[tuple[int, int, str], float] = {}
 
     def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[Draft], None]]:
         """Typing, and the growing answer, at all addresses of a turn."""
         return self._post.live(obligation)
 
+    def begun(self, bot: str, draft: Draft, *, grows: bool) -> Draft:
+        """What may be shown of a draft: of an answer that `grows`, what is certain to be said."""
+        manners = self._manners.get(bot, Manners())
+        return manners.begun(draft) if grows else manners.told(draft)
+
     async def answer(self, obligation: Obligation, draft: Draft, *, close: str) -> str:
-        """A bot's words end its turn; returns how it ended ("silent" when there are none)."""
+        """A bot's words end its turn, as far as its manners allow; returns how it ended ("silent"
+        when there are none)."""
+        spoken = self._manners.get(obligation.bot, Manners()).spoken(draft)
+        if spoken.screened.found:
+            held = Held(
+                way="said",
+                blocked=spoken.screened.blocked,
+                found=spoken.screened.found,
+                text=draft.text,
+                address=home_of(obligation),
+                bot=obligation.bot,
+            )
+            await note(self._store, f"turn {obligation.turn} said", held)
+        draft = spoken.draft
         if not draft.text.strip() and not draft.files:
             state = "stopped" if close == "stopped" else "silent"
             await self.end(obligation, state)
             return state
         letters: list[Letter] = []
         for address in obligation.addresses:
-            letters += await self._letters(obligation, address, draft)
+            letters += await self._letters(
+                obligation, address, draft, spoken.messages, spoken.pauses
+            )
         said = Message(
-            address=_home(obligation),
+            address=home_of(obligation),
             text=draft.text,
             files=draft.files,
             bot=obligation.bot,
             thread=obligation.thread,
             turn=obligation.turn,
-            sent_at=time.time(),
+            sent_at=self._clock(),
         )
         await self._store.say(said, letters, close=close)
         self._post.post(obligation.addresses)
@@ -99,15 +142,17 @@ class Mouth:
     ) -> None:
         letters: list[Letter] = []
         for address in addresses:
-            letters += await self._letters(obligation, address, Draft(text=text), notice=True)
+            letters += await self._letters(
+                obligation, address, Draft(text=text), [text], notice=True
+            )
         await self._store.say(
             Message(
-                address=_home(obligation),
+                address=home_of(obligation),
                 text=text,
                 kind=Kind.NOTICE,
                 thread=obligation.thread,
                 turn=obligation.turn,
-                sent_at=time.time(),
+                sent_at=self._clock(),
             ),
             letters,
             close=close,
@@ -118,7 +163,7 @@ class Mouth:
     async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> int:
         """The daemon's words at one address, outside any turn; returns the message's id."""
         said = Message(
-            address=address, text=text, kind=Kind.NOTICE, thread=thread, sent_at=time.time()
+            address=address, text=text, kind=Kind.NOTICE, thread=thread, sent_at=self._clock()
         )
         letters: list[Letter] = []
         if (traits := self._couriers.get(address.adapter)) is not None:
@@ -132,16 +177,20 @@ class Mouth:
         obligation: Obligation,
         address: Address,
         draft: Draft,
+        texts: Sequence[str],
+        pauses: Sequence[float] = (0.0,),
         *,
         notice: bool = False,
     ) -> list[Letter]:
+        """A draft's letters; `texts` are its words, message by message, and `pauses` when each is
+        sent, in seconds from now."""
         traits = self._couriers.get(address.adapter)
         if traits is None:
             return []
-        parts, files = await self._parts(draft, traits)
+        parts, files, begins = await self._parts(texts, draft.files, traits)
         controls = CONTROLS if draft.controls is None else draft.controls
         where, platform_id = obligation.reply_to or (None, "")
-        return answer(
+        letters = answer(
             address,
             parts,
             files,
@@ -150,24 +199,27 @@ class Mouth:
             reply_to=platform_id if where == address else "",
             controls=() if notice or not traits.buttons else controls,
         )
+        now = self._clock()
+        for number, pause in zip(begins, pauses, strict=True):
+            if pause:
+                letters[number] = replace(letters[number], not_before=now + pause)
+        return letters
 
     async def _parts(
-        self, draft: Draft, traits: Traits
-    ) -> tuple[tuple[Part, ...], tuple[File, ...]]:
-        """An answer as the parts that a platform takes, and the files that follow them."""
-        whole = captioned(draft.text, draft.files, traits)
-        if whole is not None:
-            return (whole,), draft.files[1:]
-        split = render.split(draft.text, traits)
-        if not split.rest:
-            return split.parts, draft.files
-        rest = split.rest.encode("utf-8", "replace")
-        file = await self._store.keep(rest, "reply.md", "text/markdown")
-        return split.parts, (*draft.files, file)
-
-
-def _home(obligation: Obligation) -> Address:
-    """The address that an answer is filed under: where the question came from."""
-    if obligation.reply_to is not None:
-        return obligation.reply_to[0]
-    return obligation.addresses[0]
+        self, texts: Sequence[str], files: tuple[File, ...], traits: Traits
+    ) -> tuple[list[Part], tuple[File, ...], list[int]]:
+        """An answer as the parts that a platform takes, the files that follow them, and with which
+        of the parts each of its messages begins."""
+        if len(texts) == 1 and (whole := captioned(texts[0], files, traits)) is not None:
+            return [whole], files[1:], [0]
+        parts: list[Part] = []
+        rests: list[File] = []
+        begins: list[int] = []
+        for text in texts:
+            split = render.split(text, traits)
+            begins.append(len(parts))
+            parts += split.parts
+            if split.rest:
+                rest = split.rest.encode("utf-8", "replace")
+                rests.append(await self._store.keep(rest, "reply.md", "text/markdown"))
+        return parts, (*files, *rests), begins

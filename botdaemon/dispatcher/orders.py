@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from botdaemon.access import Access
+    from botdaemon.dispatcher.agenda import Agenda
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
     from botdaemon.dispatcher.turns import Turns, Waiting
@@ -52,6 +53,7 @@ class Orders:
         turns: Turns,
         mouth: Mouth,
         pictures: Pictures,
+        agenda: Agenda,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -61,6 +63,7 @@ class Orders:
         self._turns = turns
         self._mouth = mouth
         self._pictures = pictures
+        self._agenda = agenda
         self._access = access
         self._about = about
         self._serving = serving
@@ -81,6 +84,11 @@ class Orders:
             "whoami": self._whoami,
             "pair": self._pair,
             "queue": self._queue,
+            "remind": self._agenda.remind,
+            "every": self._agenda.every,
+            "schedules": self._agenda.schedules,
+            "quiet": self._agenda.quiet,
+            "timezone": self._agenda.timezone,
             # Those that lack what they need: see `Pictures.want`.
             "draw": self._pictures.how_to_draw,
             "edit": self._pictures.how_to_edit,

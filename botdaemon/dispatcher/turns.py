@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdaemon import logs
+from botdaemon.dispatcher.letters import home_of
 from botdaemon.dispatcher.line import Line
 from botdaemon.dispatcher.meters import Meter, Rates
 from botdaemon.errors import BotdaemonError, EngineDied, StoreError
@@ -22,6 +23,7 @@ from botdaemon.ports import Painter
 from botdaemon.types import Draft, Obligation, Turn
 
 if TYPE_CHECKING:
+    from botdaemon.dispatcher.ears import Ears
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.ports import Bot
     from botdaemon.store import Store
@@ -120,6 +122,7 @@ class Turns:
         lines: Mapping[str, str],
         history: Mapping[str, int],
         mouth: Mouth,
+        ears: Ears,
         limits: Limits,
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -127,6 +130,7 @@ class Turns:
         self._bots = bots
         self._history = history
         self._mouth = mouth
+        self._ears = ears
         self._limits = limits
         self._tasks = tasks
         self._line_names = lines
@@ -353,6 +357,12 @@ class Turns:
         if turn is None:
             course.outcome = "gone"
             return
+        understood = await self._ears.understand(turn, home_of(obligation))
+        if isinstance(understood, str):
+            course.outcome = "refused"
+            await self._mouth.apologise(obligation, understood, close=course.outcome)
+            return
+        turn = understood
         # 4. Think; a model process that dies under the turn costs it a retry.
         course.outcome, error, apology = "failed", "", ""
         while True:
@@ -382,12 +392,17 @@ class Turns:
                 apology = "I could not answer that; the operator's log says why. /retry asks again."
             break
         # 5. On disk, with its letters: from here on it cannot be lost or said twice.
-        if apology:
+        if apology and turn.cue is not None:  # nobody waits for it
+            await self._mouth.end(obligation, course.outcome, error)
+        elif apology:
             await self._mouth.apologise(obligation, apology, close=course.outcome, error=error)
         else:
             course.outcome = await self._mouth.answer(obligation, course.draft, close="answered")
 
     async def _reply(self, turn: Turn, course: _Course, show: Show) -> None:
+        if turn.cue is not None and turn.cue.say:  # what is to be said is known
+            course.draft = Draft(text=turn.cue.say, final=True, controls=())
+            return
         bot = self._bots.get(turn.bot)
         if bot is None:
             raise BotdaemonError(f'there is no bot "{turn.bot}" any more')
@@ -396,7 +411,9 @@ class Turns:
                 course.draft = draft
                 if draft.final:
                     return
-                show(draft)
+                begun = self._mouth.begun(turn.bot, draft, grows=not isinstance(bot, Painter))
+                if begun.text or begun.preview:
+                    show(begun)
 
     def _log(self, course: _Course) -> None:
         """The one canonical line of a turn."""

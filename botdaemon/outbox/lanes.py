@@ -88,10 +88,12 @@ class Outbox:
                 self._lane(address), name=f"outbox {address}"
             )
 
-    async def quiet(self, address: Address) -> None:
-        """Wait until the letters for an address have been delivered, but not for ever."""
+    async def quiet(self, address: Address) -> bool:
+        """Wait until the letters for an address have been delivered, but not for ever; whether they
+        have."""
         if task := self._at_work.get(address):
             await asyncio.wait([task], timeout=LAST_LETTERS)
+        return address not in self._at_work
 
     async def drained(self) -> None:
         """Wait until nothing is left that could be delivered now."""

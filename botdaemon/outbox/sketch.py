@@ -67,6 +67,9 @@ class Sketch:
                 return
             # An answer that is there at once needs no draft.
             await asyncio.sleep(self._interval)
+            # Nor is one shown between the messages of an answer before it.
+            if not await self._outbox.quiet(self._address):
+                return
             letter = await self._open(self._outbox)
             if letter is not None:
                 await self._follow(letter)

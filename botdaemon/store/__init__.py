@@ -21,25 +21,34 @@ from botdaemon.store import (
     database,
     files,
     forgetting,
+    held,
     intake,
     letters,
     pairings,
+    quiet,
     rooms,
+    schedules,
     shelf,
+    slots,
     turns,
     wishes,
 )
 from botdaemon.store.archive import Readers, Tail
 from botdaemon.store.forgetting import Forgotten, Person
+from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
+from botdaemon.store.schedules import Listed
+from botdaemon.store.slots import Decided
 from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
     Address,
     Command,
+    Decision,
     Deleted,
     Edited,
     File,
+    Held,
     Identity,
     Letter,
     Message,
@@ -49,18 +58,20 @@ from botdaemon.types import (
     Reacted,
     Recorded,
     Room,
+    Schedule,
     Thread,
     Turn,
 )
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from botdaemon.store.intake import Relay, Route
+    from botdaemon.store.slots import Govern
 
-__all__ = ["Forgotten", "Person", "Store", "Want", "open_store"]
+__all__ = ["Decided", "Forgotten", "Listed", "Person", "Quiet", "Store", "Want", "open_store"]
 
 T = TypeVar("T")
 
@@ -230,8 +241,14 @@ class Store:
     # --- turns -------------------------------------------------------------------------------
 
     async def recover(self) -> list[Obligation]:
-        """Every open turn after a start, oldest first."""
-        return await self._write(turns.recover)
+        """Every open turn after a start, oldest first; what was to be written first a while ago
+        is decided anew."""
+
+        def work(db: sqlite3.Connection) -> list[Obligation]:
+            slots.reopen(db, self._clock())
+            return turns.recover(db)
+
+        return await self._write(work)
 
     async def claim_turn(self, turn: int, history: int) -> Turn | None:
         """Begin a waiting turn with the newest `history` messages before it."""
@@ -286,6 +303,79 @@ class Store:
         )
         return None if row is None else await archive.find_room(self._readers, row[0])
 
+    # --- writing first -----------------------------------------------------------------------
+
+    async def settle_schedules(self, configured: Iterable[Schedule]) -> None:
+        """Make the configured schedules on disk those of the configuration."""
+        wanted = tuple(configured)
+        await self._write(lambda db: schedules.settle(db, wanted, self._clock()))
+
+    async def add_schedule(self, wanted: Schedule, who: Identity, most: int) -> Schedule:
+        """A schedule that a person makes; see `schedules.add`. Raises `Refused`."""
+        return await self._write(lambda db: schedules.add(db, wanted, who, most, self._clock()))
+
+    async def find_schedule(self, id: int, who: Identity) -> Listed | None:
+        """A schedule that has not ended, as `who` sees it."""
+        return await self._write(lambda db: schedules.find(db, id, who))
+
+    async def end_schedule(self, id: int) -> None:
+        """It comes no more."""
+        await self._write(lambda db: schedules.end(db, id))
+
+    async def schedules_at(
+        self, thread: int, address: Address, who: Identity, *, direct: bool
+    ) -> list[Listed]:
+        """What has not ended in a place, as far as `who` may see it."""
+        return await self._write(lambda db: schedules.listed(db, thread, address, who, direct))
+
+    async def due_in(self) -> float | None:
+        """Seconds until a schedule is to be looked at; None while there is none."""
+        [due_at] = await self._readers.one("SELECT min(due_at) FROM schedules")
+        return None if due_at is None else due_at - self._clock()
+
+    async def due_schedules(self) -> list[int]:
+        """Those to be looked at now."""
+        return await self._write(lambda db: slots.due(db, self._clock()))
+
+    async def decide_slot(
+        self, schedule: int, govern: Govern, bots: Collection[str], painters: Collection[str]
+    ) -> Decided | None:
+        """Use a schedule's slot, or not, once: the decision and the turn are one transaction. None
+        when there is none to decide about now. `govern` runs on the writer's thread."""
+        return await self._write(
+            lambda db: slots.decide(db, schedule, govern, bots, painters, self._clock())
+        )
+
+    async def decisions(self, since: float = 0.0) -> list[Decision]:
+        """What became of slots since then, oldest first."""
+        return await self._write(lambda db: slots.decisions(db, since))
+
+    async def quiet_at(self, thread: int, address: Address, who: Identity | None) -> Quiet:
+        """What is wanted in a place; `who` is the person in a direct channel, else None."""
+        return await self._write(lambda db: quiet.wanted(db, self._scope(db, thread, address, who)))
+
+    async def want_quiet(
+        self, thread: int, address: Address, who: Identity | None, wanted: Quiet
+    ) -> None:
+        """What is wanted there from now on."""
+        await self._write(
+            lambda db: quiet.want(db, self._scope(db, thread, address, who), wanted)
+        )
+
+    def _scope(
+        self, db: sqlite3.Connection, thread: int, address: Address, who: Identity | None
+    ) -> str:
+        person = 0 if who is None else quiet.person_of(db, who, self._clock())
+        return quiet.scope(db, thread, address, person)
+
+    async def timezone_of(self, who: Identity) -> str:
+        """The time zone that a person has named, "" for none."""
+        return await self._write(lambda db: schedules.timezone_of(db, who))
+
+    async def set_timezone(self, who: Identity, timezone: str) -> None:
+        """A person names theirs."""
+        await self._write(lambda db: schedules.set_timezone(db, who, timezone, self._clock()))
+
     # --- letters -----------------------------------------------------------------------------
 
     async def open_places(self, adapter: str) -> list[Address]:
@@ -336,6 +426,12 @@ class Store:
     async def removed(self, letter: int, error: str = "") -> None:
         """A letter is not on its platform any more, or cannot be taken away (`error`)."""
         await self._write(lambda db: letters.removed(db, letter, error))
+
+    # --- filters -----------------------------------------------------------------------------
+
+    async def hold(self, key: str, one: Held) -> bool:
+        """Note what a filter held back or masked, once for each `key`; whether it is new."""
+        return await self._write(lambda db: held.hold(db, key, one, self._clock()))
 
     # --- people ------------------------------------------------------------------------------
 

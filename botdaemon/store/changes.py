@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdaemon.store import rooms
+from botdaemon.store import held, rooms
 from botdaemon.store.intake import NextSeq, Relay, identify, located, seen
 from botdaemon.store.rows import MESSAGE, MESSAGES, message
 from botdaemon.types import Address, Control, Deleted, Edited, Pressed, Reacted, Recorded
@@ -39,6 +39,7 @@ def deleted(db: sqlite3.Connection, event: Deleted, next_seq: NextSeq) -> Record
     """Forget a message: what a person took back is not kept."""
     if (known := seen(db, event.address.adapter, event.key)) is not None:
         return known
+    held.taken_back(db, event.address, event.platform_id)
     row = located(db, event.address, event.platform_id)
     if row is None:
         return Recorded(message=0, thread=0)

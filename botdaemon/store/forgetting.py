@@ -148,10 +148,17 @@ def _forget(
     # 2. What they wished of image bots, in words.
     db.execute(
         """UPDATE turns SET wish_text = '',
-            state = CASE WHEN wish <> '' AND state = 'waiting' THEN 'stopped' ELSE state END
+            state = CASE WHEN (wish <> '' OR schedule IS NOT NULL) AND state = 'waiting'
+                THEN 'stopped' ELSE state END
         WHERE asked_by IN temp.mine OR id IN (
             SELECT turn FROM turn_messages WHERE message IN temp.gone)"""
     )
+    # What bots were to say to them or for them, and when they want quiet.
+    db.execute(
+        """UPDATE schedules SET say = '', prompt = '', slot = NULL, due_at = NULL
+        WHERE made_by IN temp.mine"""
+    )
+    db.execute("DELETE FROM quiet WHERE scope = ?", (f"person {person.id}",))
     # 3. The daemon's own words with their names, and what it told them alone.
     accounts = [account.partition(":") for account in person.accounts]
     words = _words({*person.names, *(account for _, _, account in accounts)})
@@ -171,6 +178,7 @@ def _forget(
     for thread, title in db.execute("SELECT id, title FROM threads WHERE title <> ''").fetchall():
         if words.search(title):
             db.execute("UPDATE threads SET title = '' WHERE id = ?", (thread,))
+    db.execute("DELETE FROM held WHERE identity IN temp.mine")
     # 4. Who they were. Whoever writes from the same account later is a new person.
     db.execute("DELETE FROM pairings WHERE identity IN temp.mine")
     db.execute("UPDATE pairings SET approved_by = NULL WHERE approved_by IN temp.mine")
@@ -178,7 +186,7 @@ def _forget(
         "UPDATE identities SET name = ?, account = 'forgotten ' || id WHERE id IN temp.mine",
         (NOBODY,),
     )
-    db.execute("UPDATE people SET name = ? WHERE id = ?", (NOBODY, person.id))
+    db.execute("UPDATE people SET name = ?, timezone = '' WHERE id = ?", (NOBODY, person.id))
     return Forgotten(
         person=person,
         messages=messages,

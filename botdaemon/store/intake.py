@@ -193,13 +193,13 @@ def insert_letter(
         insert_file(db, file, now)
     db.execute(
         """INSERT INTO letters (turn, message, adapter, channel, topic, number, speaker, text,
-            plain, file, file_name, spoiler, reply_to, only_for, controls, created_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            plain, file, file_name, spoiler, reply_to, only_for, controls, not_before, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (turn, adapter, channel, topic, number) WHERE turn IS NOT NULL DO UPDATE SET
             message = excluded.message, speaker = excluded.speaker, text = excluded.text,
             plain = excluded.plain, file = excluded.file, file_name = excluded.file_name,
             spoiler = excluded.spoiler, only_for = excluded.only_for,
-            controls = excluded.controls, not_before = 0,
+            controls = excluded.controls, not_before = excluded.not_before,
             state = CASE WHEN state = 'sending' THEN state ELSE 'ready' END""",
         (
             turn_id,
@@ -217,6 +217,7 @@ def insert_letter(
             letter.reply_to,
             letter.only_for,
             " ".join(letter.controls),
+            letter.not_before,
             now,
         ),
     )
@@ -302,10 +303,11 @@ def _oblige(
     direct: bool,
     now: float,
 ) -> Obligation:
-    """A turn for the call; it joins one that the same person already waits for, but no wish."""
+    """A turn for the call; it joins one that the same person already waits for, but no wish, and
+    none in which the bot writes first."""
     row = db.execute(
         """SELECT id, created_at FROM turns WHERE thread = ? AND state = 'waiting' AND bot = ?
-        AND asked_by IS ? AND wish = '' ORDER BY id DESC LIMIT 1""",
+        AND asked_by IS ? AND wish = '' AND schedule IS NULL ORDER BY id DESC LIMIT 1""",
         (thread_id, call.bot, identity),
     ).fetchone()
     joined = row is not None

@@ -118,7 +118,7 @@ def thread(row: Row) -> Thread:
 LETTER = """
     l.id, l.turn, l.message, l.adapter, l.channel, l.topic, l.number, l.speaker, l.text, l.plain,
     l.reply_to, l.only_for, l.controls, l.attempts, l.remote, l.created_at,
-    l.file, l.file_name, f.media_type, f.size, l.spoiler, l.tried_at
+    l.file, l.file_name, f.media_type, f.size, l.spoiler, l.tried_at, l.not_before
 """
 #: to go with `LETTER`
 LETTERS = "letters l LEFT JOIN files f ON f.sha256 = l.file"
@@ -152,6 +152,7 @@ def letter(row: Row) -> Letter:
         remote=row[14],
         created_at=row[15],
         tried_at=row[21],
+        not_before=row[22],
     )
 
 

@@ -11,6 +11,7 @@ from botdaemon.store.rows import MESSAGE, MESSAGES, message, one
 from botdaemon.types import (
     Address,
     Call,
+    Cue,
     Identity,
     Letter,
     Message,
@@ -37,9 +38,9 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
     row = db.execute(
         """SELECT t.thread, t.bot, t.why, t.direct, h.title, r.name,
         i.adapter, i.account, i.name, i.is_bot, i.person,
-        t.wish, t.wish_text, t.about, t.adapter, t.channel, t.topic
+        t.wish, t.wish_text, t.about, t.adapter, t.channel, t.topic, s.say, s.prompt
         FROM turns t JOIN threads h ON h.id = t.thread LEFT JOIN rooms r ON r.id = h.room
-        LEFT JOIN identities i ON i.id = t.asked_by
+        LEFT JOIN identities i ON i.id = t.asked_by LEFT JOIN schedules s ON s.id = t.schedule
         WHERE t.id = ? AND t.state IN ('waiting', 'running')""",
         (turn_id,),
     ).fetchone()
@@ -89,6 +90,7 @@ def claim(db: sqlite3.Connection, turn_id: int, history: int) -> Turn | None:
         wish=Wish(what=row[11], text=row[12], message=row[13] or 0) if row[11] else None,
         about=_about(db, row[13], fresh),
         defaults=wishes.defaults_at(db, place or fresh[0].address),
+        cue=None if row[17] is None else Cue(say=row[17], prompt=row[18]),
     )
 
 
@@ -197,8 +199,9 @@ def _obligation(db: sqlite3.Connection, turn_id: int) -> Obligation:
 def again(
     db: sqlite3.Connection, thread_id: int, answer: int | None, next_seq: NextSeq, now: float
 ) -> Obligation | None:
-    """Take back an answer (by default the thread's last) and oblige its bot to give another, or to
-    grant the same wish. The daemon's apology in place of an answer is one, too.
+    """Take back an answer (by default the thread's last) and oblige its bot to give another, to
+    grant the same wish, or to write first again. The daemon's apology in place of an answer is one,
+    too.
 
     None when there is no such answer.
     """
@@ -219,7 +222,7 @@ def again(
         " WHERE turn = ?",
         (turn_id, old_turn),
     )
-    wish = "wish, wish_text, about, adapter, channel, topic, reply_to"
+    wish = "wish, wish_text, about, adapter, channel, topic, reply_to, schedule"
     db.execute(
         f"UPDATE turns SET ({wish}) = (SELECT {wish} FROM turns WHERE id = ?) WHERE id = ?",
         (old_turn, turn_id),
