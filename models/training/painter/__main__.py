@@ -23,13 +23,20 @@ from models.training.painter.world import landscapes
 
 
 def build(
-    shape: Shape, minutes: float, work: Path, out: Path, *, compiled: bool = False
+    shape: Shape,
+    minutes: float,
+    work: Path,
+    out: Path,
+    *,
+    begin: Path | None = None,
+    compiled: bool = False,
 ) -> StableDiffusionPipeline:
-    """Train, or go on training; `out` holds the best so far from early on."""
+    """Train, or go on training; `out` holds the best so far from early on.
+
+    `begin`: a finished model of this shape, of which the denoiser is trained on.
+    """
     pipeline = new_pipeline(shape)
     rng = Random()
-    stage = Stage("decoder", 0.12 * minutes, 16, 2e-3)
-    train(stage, Sharpening(pipeline.vae), lambda batch: (draw_quarters(batch, rng),), work)
 
     def tokens(captions: list[str]) -> torch.Tensor:
         filled: torch.Tensor = pipeline.tokenizer(
@@ -46,14 +53,27 @@ def build(
         times = draw_times(batch, pipeline.scheduler.config.num_train_timesteps)
         return latents, tokens(captions), times, torch.randn_like(latents)
 
-    stage = Stage("reader", 0.13 * minutes, 64, 1e-3, compiled=compiled)
-    reading = Reading(pipeline)
-    train(stage, reading, draw_read, work)
-    stage = Stage("denoiser", 0.75 * minutes, 32, 1e-3, compiled=compiled)
-    denoising = Denoising(pipeline)
-    denoising.look_as(reading, draw_read(256)[0])
+    if begin is None:
+        stage = Stage("decoder", 0.12 * minutes, 16, 2e-3)
+        train(stage, Sharpening(pipeline.vae), lambda batch: (draw_quarters(batch, rng),), work)
+        stage = Stage("reader", 0.13 * minutes, 64, 1e-3, compiled=compiled)
+        reading = Reading(pipeline)
+        train(stage, reading, draw_read, work)
+        denoising = Denoising(pipeline)  # from here on the text encoder stays as it is
+        denoising.look_as(reading, draw_read(256)[0])
+        stage = Stage("denoiser", 0.75 * minutes, 32, 1e-3, compiled=compiled)
+    else:
+        _take_over(pipeline, begin)
+        denoising = Denoising(pipeline)
+        stage = Stage("denoiser", minutes, 32, 5e-4, compiled=compiled)
     train(stage, denoising, draw_noisy, work, lambda: write(pipeline, out))
     return pipeline
+
+
+def _take_over(pipeline: StableDiffusionPipeline, begin: Path) -> None:
+    known = StableDiffusionPipeline.from_pretrained(begin, local_files_only=True)
+    for name in ("vae", "text_encoder", "unet"):
+        getattr(pipeline, name).load_state_dict(getattr(known, name).float().state_dict())
 
 
 # What an engine that asks this model needs to know and cannot read from the pipeline.
@@ -113,6 +133,11 @@ def _amend(path: Path, **entries: Any) -> None:
     show_default=True,
     help="Where checkpoints lie until the model is finished.",
 )
+@click.option(
+    "--begin",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A finished model, to train its denoiser on rather than to begin anew.",
+)
 @click.option("--minutes", default=90.0, show_default=True, help="How long to train.")
 @click.option("--threads", default=1, show_default=True)
 @click.option(
@@ -125,13 +150,20 @@ def _amend(path: Path, **entries: Any) -> None:
 @click.option("--evaluate", is_flag=True, help="Measure what is in --out; train nothing.")
 @click.option("--scenes", default=400, show_default=True, help="How many to measure with.")
 def main(
-    out: Path, work: Path, minutes: float, threads: int, compiled: bool, evaluate: bool, scenes: int
+    out: Path,
+    work: Path,
+    begin: Path | None,
+    minutes: float,
+    threads: int,
+    compiled: bool,
+    evaluate: bool,
+    scenes: int,
 ) -> None:
     """Train the starter image bot, from the last checkpoint if there is one, and measure it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(threads)
     if not evaluate:
-        write(build(Shape(), minutes, work, out, compiled=compiled), out)
+        write(build(Shape(), minutes, work, out, begin=begin, compiled=compiled), out)
     pipeline = StableDiffusionPipeline.from_pretrained(out, local_files_only=True)
     steps, guidance = DRAWING["steps"], DRAWING["guidance"]
     drawn, empty = (
