@@ -358,9 +358,7 @@ class Store:
         self, thread: int, address: Address, who: Identity | None, wanted: Quiet
     ) -> None:
         """What is wanted there from now on."""
-        await self._write(
-            lambda db: quiet.want(db, self._scope(db, thread, address, who), wanted)
-        )
+        await self._write(lambda db: quiet.want(db, self._scope(db, thread, address, who), wanted))
 
     def _scope(
         self, db: sqlite3.Connection, thread: int, address: Address, who: Identity | None
