@@ -208,12 +208,12 @@ _ODD = re.compile(
 )
 
 
+def proper(reply: str) -> bool:
+    """Whether a polished turn is good English for a bot, and no longer than what a bot says."""
+    return 2 <= len(reply.split()) <= 25 and not _ODD.search(reply) and not _A_LIFE.search(reply)
+
+
 def presentable(reply: str) -> bool:
-    """Whether a polished turn may be learned as the bot's own answer."""
+    """Whether it may stand among the manners: proper, short and of short words."""
     words = reply.split()
-    return (
-        2 <= len(words) <= 16
-        and not _ODD.search(reply)
-        and not _A_LIFE.search(reply)
-        and all(len(word) <= 14 for word in words)
-    )
+    return proper(reply) and len(words) <= 16 and all(len(word) <= 14 for word in words)

@@ -1,37 +1,33 @@
-"""Asks a trained starter what it was not taught, and counts. Knows not how it was trained."""
+"""Asks a starter what it was not taught, and counts. Knows not how it was trained."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import torch
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from models.training.corpora import PERSONALITIES, fold, polish
+from botdaemon.types import Sampling
+from models.evaluation.answers import Speaker
+from models.evaluation.candidates import Candidate, Place
+from models.evaluation.perplexity import Reader
+from models.evaluation.questions import Asked
+from models.training.corpora import PERSONALITIES, fold
+from models.training.dataset import held_dialogues, held_exchange
 from models.training.material import Material, read
-from models.training.tokens import CONTEXT, IGNORED, Dialogue, Encoder, Sample, Turn
-from models.training.train import reply_loss
+from models.training.talk import answered, asked, session
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from models.dataset.sessions import Session, Turn
+    from models.evaluation.figures import Likelihood
     from models.training.corpora import Exchange, Personality
     from models.training.samples import SmallTalk
 
-
-@dataclass(frozen=True, slots=True)
-class Likelihood:
-    """How well text is foreseen: per token, and per byte, which compares between tokenizers."""
-
-    perplexity: float
-    bits_per_byte: float
+GREEDY = Sampling(temperature=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,8 @@ class Figures:
     """What the README says of a model.
 
     `later` is behind a conversation on something else; `overheard` counts the held-out queries that
-    people also say in self-dialogue, where the model reads them without the answer wanted here.
+    people also say in self-dialogue. The dialogues that hold one are not learned any more, but the
+    first weights of this model have read them, without the answer wanted here.
     """
 
     friendly: Hits
@@ -64,66 +61,26 @@ class Figures:
 
 
 class Bot:
-    """A starter directory that talks, with the sampling its `format.json` asks for."""
+    """A starter directory that talks and reads, as it would when it is served and judged."""
 
     def __init__(self, directory: Path) -> None:
-        self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(directory)
-        self.model = GPT2LMHeadModel.from_pretrained(directory, dtype=torch.float32)
-        self.model.train(False)
-        self.encoder = Encoder(self.tokenizer)
-        self.sampling: dict[str, Any] = json.loads((directory / "format.json").read_text())[
-            "sampling"
-        ]
+        """Raises `ModelUnusable`."""
+        candidate, place = Candidate(directory.name, directory.absolute()), Place(device="cpu")
+        self._speaker, self._reader = Speaker(candidate, place), Reader(candidate, place)
 
-    def replies(self, dialogues: Sequence[Dialogue], *, greedy: bool = False) -> list[str]:
-        """What the bot says next in each. Prompts of one length share a batch: none is padded."""
-        said = [""] * len(dialogues)
-        by_length: defaultdict[int, list[int]] = defaultdict(list)
-        room = CONTEXT - int(self.sampling["max_tokens"])
-        prompts = [self.encoder.prompt(dialogue, room) for dialogue in dialogues]
-        for i, prompt in enumerate(prompts):
-            by_length[len(prompt)].append(i)
-        for length, members in by_length.items():
-            for start in range(0, len(members), 64):
-                part = members[start : start + 64]
-                rows = self._generate([prompts[i] for i in part], greedy)
-                for i, row in zip(part, rows, strict=True):
-                    said[i] = self._text(row[length:]).strip()
-        return said
+    def replies(self, talks: Sequence[Session], sampling: Sampling = GREEDY) -> list[str]:
+        """What the bot says in the place of each one's last turn. What the sampling leaves open is
+        the model's own choice."""
+        places = [Asked(talk, len(talk.turns) - 1) for talk in talks]
+        return self._speaker.answers(places, sampling, _unseen)
 
-    @torch.inference_mode()
-    def _generate(self, prompts: list[list[int]], greedy: bool) -> list[list[int]]:
-        tokens = torch.tensor(prompts)
-        settings: dict[str, Any] = {"do_sample": False}
-        if not greedy:
-            settings = {key: value for key, value in self.sampling.items() if key != "max_tokens"}
-            settings["do_sample"] = True
-        generate: Any = self.model.generate  # type: ignore[misc]  # annotated for no model at all
-        rows = generate(
-            tokens,
-            attention_mask=torch.ones_like(tokens),
-            max_new_tokens=self.sampling["max_tokens"],
-            pad_token_id=self.tokenizer.pad_token_id,
-            **settings,
-        )
-        listed: list[list[int]] = rows.tolist()
-        return listed
+    def likelihood(self, talks: Iterable[Session]) -> Likelihood:
+        """Of what the bot says in them."""
+        return self._reader.likelihood(list(talks), "", _unseen)
 
-    def _text(self, tokens: list[int]) -> str:
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
-    @torch.inference_mode()
-    def likelihood(self, samples: Sequence[Sample]) -> Likelihood:
-        """Over the learned tokens of the samples; the bytes are those of the text alone."""
-        nats, tokens, size = 0.0, 0, 0
-        for start in range(0, len(samples), 32):
-            batch = samples[start : start + 32]
-            nats += reply_loss(self.model, batch, reduction="sum").item()
-            for sample in batch:
-                learned = [label for label in sample.labels[1:] if label != IGNORED]
-                tokens += len(learned)
-                size += len(self._text(learned).encode())
-        return Likelihood(math.exp(nats / tokens), nats / math.log(2) / size)
+def _unseen(done: int, total: int) -> None:
+    """Nobody waits so long for an answer that they would want to see how far it is."""
 
 
 def measure(bot: Bot, material: Material) -> Figures:
@@ -136,8 +93,7 @@ def measure(bot: Bot, material: Material) -> Figures:
         known |= material.manners.replies(p)
         hits[p, False] = ask(bot, held, known)
         hits[p, True] = ask(bot, held, known, material.small_talk)
-        likelihood[p] = bot.likelihood([bot.encoder.sample(_alone(e)) for e in held])
-    dialogues = [_voices(turns) for turns in material.held_dialogues]
+        likelihood[p] = bot.likelihood(map(held_exchange, held))
     spoken = {fold(turn) for turns in material.dialogues for turn in turns}
     return Figures(
         hits["friendly", False],
@@ -146,20 +102,10 @@ def measure(bot: Bot, material: Material) -> Figures:
         hits["comic", True],
         likelihood["friendly"],
         likelihood["comic"],
-        bot.likelihood([bot.encoder.sample(dialogue) for dialogue in dialogues]),
-        len(dialogues),
+        bot.likelihood(held_dialogues(material)),
+        len(material.held_dialogues),
         len(spoken & material.held_queries),
     )
-
-
-def _alone(e: Exchange) -> Dialogue:
-    return Dialogue(e.personality, [Turn("user", e.query), Turn("assistant", e.reply)])
-
-
-def _voices(turns: Sequence[str]) -> Dialogue:
-    """A self-dialogue whose second voice is the bot's, in the spelling that it learned."""
-    said = [Turn("assistant", polish(t)) if i % 2 else Turn("user", t) for i, t in enumerate(turns)]
-    return Dialogue("friendly", said)
 
 
 def ask(
@@ -170,13 +116,12 @@ def ask(
 ) -> Hits:
     """Put every query to the bot, greedily; behind drawn small talk, if some is given."""
     rng = Random(7)
-    dialogues = []
+    talks = []
     for e in exchanges:
-        before = small_talk.draw_as(e.personality, rng).turns if small_talk else []
-        turns = [*_first(bot, before), Turn("user", e.query)]
-        dialogues.append(Dialogue(e.personality, turns))
-    replies = bot.replies(dialogues, greedy=True)
-    pairs = list(zip(exchanges, replies, strict=True))
+        before = small_talk.draw_as("before", e.personality, rng).turns if small_talk else ()
+        turns = [*before, asked(e.query), answered(e.reply)]
+        talks.append(session("asked", e.personality, turns))
+    pairs = list(zip(exchanges, bot.replies(talks), strict=True))
     return Hits(
         len(pairs),
         sum(reply == e.reply for e, reply in pairs) / len(pairs),
@@ -185,23 +130,14 @@ def ask(
     )
 
 
-def _first(bot: Bot, turns: Sequence[Turn], room: int = 160) -> Sequence[Turn]:
-    """As much of a history, from its start, as leaves room for a question."""
-    kept: list[Turn] = []
-    for query, reply in zip(turns[::2], turns[1::2], strict=False):
-        room -= len(bot.encoder.text(query)) + len(bot.encoder.text(reply)) + 4
-        if room < 0:
-            break
-        kept += [query, reply]
-    return kept
-
-
 def converse(bot: Bot, lines: Sequence[str], personality: Personality) -> list[tuple[str, str]]:
-    """Say the lines one after the other, with everything said so far as history."""
+    """Say the lines one after the other, with everything said so far as history. The same replies
+    each time."""
     turns: list[Turn] = []
-    for line in lines:
-        turns.append(Turn("user", line))
-        turns.append(Turn("assistant", bot.replies([Dialogue(personality, turns)])[0]))
+    for number, line in enumerate(lines):
+        turns.append(asked(line))
+        talk = session("said", personality, [*turns, answered("")])
+        turns.append(answered(*bot.replies([talk], Sampling(seed=number))))
     return [(turns[i].text, turns[i + 1].text) for i in range(0, len(turns), 2)]
 
 

@@ -14,7 +14,7 @@ from models.training.corpora import (
     read_self_dialogue,
 )
 from models.training.manners import Manners, read_manners
-from models.training.samples import SmallTalk
+from models.training.samples import English, SmallTalk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,10 @@ class Material:
     @property
     def small_talk(self) -> SmallTalk:
         return SmallTalk(self.exchanges, self.manners, self.dialogues, self.held_queries)
+
+    @property
+    def english(self) -> English:
+        return English(self.dialogues, self.held_queries)
 
     def held_exchanges(self, personality: Personality) -> list[Exchange]:
         return [

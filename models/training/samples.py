@@ -1,4 +1,4 @@
-"""Composes the dialogues to learn from. Knows what people say, not how it becomes tokens."""
+"""Composes the sessions to learn from. Knows what people say, not how it becomes tokens."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from models.training.corpora import (
     fold,
     polish,
     presentable,
+    proper,
 )
 from models.training.manners import ANYWHERE, Manners, Scene
-from models.training.tokens import Dialogue, Turn
+from models.training.talk import BOT, answered, asked, session
 from models.training.vary import invented_name, vary
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from random import Random
+
+    from models.dataset.sessions import Session, Turn
 
 _WORD = re.compile(r"[a-z']+")
 _COMMON = 25
@@ -42,23 +45,34 @@ def _weight(scene: Scene) -> float:
 
 
 class English:
-    """Self-dialogue as it is, both voices to be learned: the language before the manners."""
+    """Self-dialogue as it is, so that the language is kept beside the manners."""
 
-    def __init__(self, dialogues: Sequence[Sequence[str]]) -> None:
-        self._dialogues = dialogues
+    def __init__(self, dialogues: Sequence[Sequence[str]], held_out: Collection[str]) -> None:
+        self._dialogues = [
+            turns for turns in dialogues if not any(fold(turn) in held_out for turn in turns)
+        ]
 
-    def draw(self, rng: Random) -> Dialogue:
+    def draw(self, id: str, rng: Random) -> Session:
         turns = rng.choice(self._dialogues)
         if rng.random() < 0.4:  # a chat may be joined anywhere
             turns = turns[rng.randrange(len(turns) - 2) :]
         bot = int(rng.random() < 0.8)  # mostly people speak first
-        return Dialogue(
-            rng.choice(PERSONALITIES),
-            [
-                Turn("assistant", polish(turn)) if i % 2 == bot else Turn("user", turn)
-                for i, turn in enumerate(turns)
-            ],
-        )
+        return session(id, rng.choice(PERSONALITIES), two_voices(turns, bot, proper))
+
+
+def two_voices(
+    turns: Sequence[str], bot: int = 1, learns: Callable[[str], bool] = bool
+) -> list[Turn]:
+    """A self-dialogue whose first (0) or second (1) voice is the bot's, in the spelling of a
+    careful writer. What it does not learn is only shown, as is what it would open with."""
+    said = []
+    for i, turn in enumerate(turns):
+        if i % 2 == bot:
+            reply = polish(turn)
+            said.append(answered(reply, learned=i > 0 and learns(reply)))
+        else:
+            said.append(asked(turn))
+    return said
 
 
 @dataclass(slots=True)
@@ -72,7 +86,7 @@ class _Draft:
     words: dict[str, str] = field(default_factory=dict)
 
     def say(self, query: str, reply: str, *, learned: bool = True) -> None:
-        self.turns += [Turn("user", query), Turn("assistant", reply, learned)]
+        self.turns += [asked(query), answered(reply, learned=learned)]
 
 
 class SmallTalk:
@@ -108,10 +122,10 @@ class SmallTalk:
         self._weights = [_weight(scene) for scene in self._openings]
         self._anywhere = [scene for scene in manners.scenes if ANYWHERE in scene.after]
 
-    def draw(self, rng: Random) -> Dialogue:
-        return self.draw_as("friendly" if rng.random() < 0.62 else "comic", rng)
+    def draw(self, id: str, rng: Random) -> Session:
+        return self.draw_as(id, "friendly" if rng.random() < 0.62 else "comic", rng)
 
-    def draw_as(self, personality: Personality, rng: Random) -> Dialogue:
+    def draw_as(self, id: str, personality: Personality, rng: Random) -> Session:
         draft = _Draft(personality)
         blocks = rng.choice([1, 1, 1, 1, 2, 2, 3, 4, 5, 6])
         while blocks > 0 or not draft.turns:  # a block may come to nothing
@@ -125,7 +139,7 @@ class SmallTalk:
                 self._topic(draft, rng)
         in_room = rng.random() < 0.2
         turns = self._in_a_room(draft.turns, rng) if in_room else draft.turns
-        return Dialogue(draft.personality, turns)
+        return session(id, draft.personality, turns)
 
     def _known(self, draft: _Draft, rng: Random) -> None:
         exchange = rng.choice(self._exchanges[draft.personality])
@@ -182,20 +196,20 @@ class SmallTalk:
         return line if fold(varied) in self._held_out else varied
 
     def _in_a_room(self, turns: Sequence[Turn], rng: Random) -> list[Turn]:
-        """The same as the server writes it for several people: `Name: text`, and sometimes what one
-        says to another in between, to which the bot's answer is none."""
+        """The same among several people, and sometimes what one says to another in between, to
+        which the bot's answer is none."""
         names = [
             invented_name(rng) if rng.random() < 0.3 else rng.choice(self._manners.words["name"])
             for _ in range(rng.randint(2, 4))
         ]
         written = []
         for turn in turns:
-            text = turn.text
-            if turn.role == "user":
-                speaker, *others = rng.sample(names, len(names))
-                text = f"{speaker}: {text}"
-                if rng.random() < 0.2:
-                    aside = rng.choice(rng.choice(self._manners.scenes).plain or ["ok"])
-                    text = f"{others[0]}: {self._typed(aside, rng)}\n{text}"
-            written.append(Turn(turn.role, text, turn.learned))
+            if turn.name == BOT:
+                written.append(turn)
+                continue
+            speaker, other, *_ = rng.sample(names, len(names))
+            if rng.random() < 0.2:
+                aside = rng.choice(rng.choice(self._manners.scenes).plain or ["ok"])
+                written.append(asked(self._typed(aside, rng), other))
+            written.append(asked(turn.text, speaker))
         return written
