@@ -18,7 +18,7 @@ from models.training.painter.build import TOKENS, WORDS, Shape, new_pipeline, ne
 from models.training.painter.captions import all_words, caption
 from models.training.painter.evaluate import held_out_scenes, judge_the_judge
 from models.training.painter.judge import fault, shows
-from models.training.painter.render import SIDE, render
+from models.training.painter.render import PAINT, SIDE, render
 from models.training.painter.sketch import CELLS, places, sketch
 from models.training.painter.world import Backdrop, Scene, Thing, draw_scene
 
@@ -191,10 +191,14 @@ def manners() -> dict[str, Any]:
 # What the shipped weights are good at, unfinished as they are: see their README.
 SEA = Scene((), "nothing", Backdrop(ground="sea", sky="day"))
 RAINBOW = Scene((), "nothing", Backdrop(ground="grass", sky="day"), weather=("rainbow",))
+SUNSET = Scene((), "nothing", Backdrop(ground="sand", sky="sunset"))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize(("words", "scene"), [("Draw the sea!", SEA), ("a rainbow", RAINBOW)])
+@pytest.mark.parametrize(
+    ("words", "scene"),
+    [("Draw the sea!", SEA), ("a rainbow", RAINBOW), ("a beach at sunset", SUNSET)],
+)
 def test_the_shipped_weights_draw_a_landscape(
     shipped: StableDiffusionPipeline, manners: dict[str, Any], words: str, scene: Scene, seed: int
 ) -> None:
@@ -203,6 +207,25 @@ def test_the_shipped_weights_draw_a_landscape(
         generator=torch.Generator().manual_seed(seed),
     ).images[0]  # fmt: skip
     assert fault(picture, scene) == ""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("colour", ["red", "yellow", "purple"])
+@pytest.mark.parametrize("place", ["left", "right", "top", "bottom"])
+def test_the_shipped_weights_put_a_thing_in_its_place_in_its_colour(
+    shipped: StableDiffusionPipeline, manners: dict[str, Any], place: str, colour: str, seed: int
+) -> None:
+    words = f"{'on' if place in ('left', 'right') else 'at'} the {place}"
+    picture = shipped(
+        f"a big {colour} circle {words}", num_inference_steps=manners["steps"],
+        guidance_scale=manners["guidance"], generator=torch.Generator().manual_seed(seed),
+    ).images[0]  # fmt: skip
+    pixels = np.asarray(picture, dtype=float)
+    rows, columns = np.nonzero(np.abs(pixels - 255).max(axis=2) > 100)
+    along = (columns if place in ("left", "right") else rows).mean() / SIDE
+    assert along < 0.4 if place in ("left", "top") else along > 0.6
+    nearest = min(PAINT, key=lambda name: np.abs(PAINT[name] - pixels[rows, columns].mean(0)).sum())
+    assert nearest == colour
 
 
 def test_the_shipped_weights_also_change_a_picture(

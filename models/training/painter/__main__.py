@@ -81,18 +81,18 @@ DRAWING: dict[str, Any] = {
     "width": SIDE,
     "height": SIDE,
     "steps": 12,
-    "guidance": 4.0,
+    "guidance": 1.5,
     "harmless": True,
     "redraw": False,
     "words": all_words(),
     # What it can draw so far. All of the world in world.py, once it has learned that.
-    "draws": "the sea, meadows, the sun, rainbows, and blots of colour",
+    "draws": "meadows, beaches, the sea, the sun, rainbows, boxes, and patches for the rest",
     "examples": [
-        "the sea",
-        "a rainbow",
-        "draw a meadow",
-        "please paint the sea under a rainbow",
-        "a big yellow circle",
+        "a rainbow and the sun",
+        "the sea at sunset",
+        "a beach under a rainbow",
+        "a big purple box",
+        "a yellow circle on the left on black paper",
     ],
 }
 
