@@ -120,6 +120,10 @@ class Platform:
         async with self._changed:
             await self._changed.wait_for(lambda: bool(condition()))
 
+    async def alone(self) -> None:
+        """Wait until nobody is connected, and all that they sent is dealt with."""
+        await self.until(lambda: not self._clients)
+
     def answers_to(self, id: str) -> list[Shown]:
         return [shown for shown in self.shown.values() if shown.reply_to == id]
 
@@ -136,6 +140,8 @@ class Platform:
         finally:
             self._clients.discard(writer)
             writer.close()
+            async with self._changed:
+                self._changed.notify_all()
 
     async def _serve(self, frame: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         if "confirm" in frame:

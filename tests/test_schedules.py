@@ -379,6 +379,7 @@ async def test_after_kill_9_a_slot_is_neither_lost_nor_used_twice(
     async with Platform().serving() as platform:
         async with scheduler(platform, tmp_path, step) as process:
             assert await process.wait() == -signal.SIGKILL
+        await platform.alone()
         async with scheduler(platform, tmp_path, "none"):
             await platform.until(lambda: wanted <= {one.text for one in platform.shown.values()})
 

@@ -58,7 +58,7 @@ class Likelihood:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extraction:
     """Messages that a model says word for word, always taking the likeliest next token, when it
-    reads what was said before them. Everyday speech is not asked for."""
+    reads what was said before them. Only messages of some length are asked for."""
 
     trained: int
     trained_hits: int
