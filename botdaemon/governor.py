@@ -82,10 +82,11 @@ class Governor:
         return person or self._room(room).timezone or self._rules.timezone
 
     def _quiet_hours(self, situation: Situation) -> list[tuple[QuietHours, str]]:
-        """Those of the operator, and those that people chose: nobody writes in either."""
+        """Those of the operator, and those that people chose: nobody writes in either. But who asks
+        at night to be reminded in ten minutes means that."""
         usual = self._room(situation.room).quiet_hours or self._rules.quiet_hours
         found = []
-        if usual is not None:
+        if usual is not None and not situation.asked:
             found.append((usual, self.timezone(situation.room, situation.timezone)))
         if situation.hours is not None:
             zone = situation.hours_timezone

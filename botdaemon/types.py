@@ -506,7 +506,7 @@ class Schedule:
     missed: Literal["skip", "once"] = "skip"
     #: seconds by which a slot may be late, so that it does not look like clockwork
     jitter: float = 0.0
-    #: a person asked for this very message: no rule but those about quiet concerns it
+    #: a person asked for this very message: no rule but those about people's quiet concerns it
     asked: bool = False
     #: `address` is a direct channel
     direct: bool = False

@@ -128,8 +128,10 @@ def test_what_a_person_asked_for_is_kept_back_by_quiet_alone() -> None:
     assert judge(asked).reason is Reason.SPEAKS
     assert judge(replace(asked, quiet_until=NOON + 9)).reason is Reason.QUIET
     assert judge(replace(asked, answering=True)).reason is Reason.ANSWERING
+    # The operator's nights are for what nobody asked for; those that people chose are for all.
     night = replace(asked, now=at("2026-06-10 23:00"))
-    assert judge(night, quiet_hours=NIGHT).reason is Reason.QUIET_HOURS
+    assert judge(night, quiet_hours=NIGHT).reason is Reason.SPEAKS
+    assert judge(replace(night, hours=NIGHT)).reason is Reason.QUIET_HOURS
 
 
 # --- quiet hours, whatever the clock does ----------------------------------------------------
