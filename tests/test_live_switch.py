@@ -282,6 +282,7 @@ async def test_a_promotion_is_noticed_by_itself_and_measured_as_a_model_of_its_o
     }
 
 
+@pytest.mark.slow
 async def test_models_without_room_for_both_switch_as_well(
     tmp_path: Path, old: Path, new: Path
 ) -> None:

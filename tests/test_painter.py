@@ -95,7 +95,7 @@ def test_training_never_draws_a_scene_that_is_held_out() -> None:
 
 
 def test_the_judge_passes_what_was_asked_and_refuses_what_was_not() -> None:
-    right, wrong = judge_the_judge(100)
+    right, wrong = judge_the_judge(50)
     assert right >= 0.95
     assert wrong <= 0.02
 
@@ -158,6 +158,7 @@ def test_a_training_that_was_finished_is_not_begun_again(tmp_path: Path) -> None
         assert all(torch.equal(p, q) for p, q in pairs)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_taken_further(tmp_path: Path) -> None:
     first = build(TINY, 0.05, tmp_path / "work", tmp_path / "first")
     write(first, tmp_path / "first")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("CHAOS_KILLS", "20"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "12"))
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
 #: seconds that a life lasts, and between two things that people do on one platform
 LIFE, TALK = (0.3, 2.0), (0.1, 0.4)

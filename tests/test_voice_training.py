@@ -337,6 +337,7 @@ def test_a_training_that_was_killed_twice_comes_to_the_same_weights(
     assert card.held_out_losses == whole.held_out_losses
 
 
+@pytest.mark.slow
 def test_an_adapter_whose_training_was_killed_comes_to_the_same_weights(
     talks: Path, tmp_path: Path
 ) -> None:
