@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sys
 import time
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
@@ -58,6 +60,23 @@ class Shown:
     #: every preview it has shown
     previews: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def daemon(script: str, *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A script of the tests that is a daemon, in a process that is not left behind."""
+    here = Path(__file__).parent
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(here / script), *map(str, arguments)),
+        cwd=here.parent,
+        env={"PYTHONPATH": f"{here.parent}:{here}", "PATH": ""},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 class Platform:

@@ -381,7 +381,7 @@ def test_without_a_zone_it_is_noted_that_this_machines_was_taken(tmp_path: Path)
 
 def test_a_zone_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path = chat(tmp_path, "Bea", line("2024-07-01T12:00:00", "Bea", "hi"))
-    with pytest.raises(Refused, match='"Mars/Olympus" is no timezone'):
+    with pytest.raises(Refused, match='"Mars/Olympus" is no time zone'):
         gathered(path, Options(timezone="Mars/Olympus"))
 
 

@@ -4,22 +4,17 @@ here, outlives it and delivers again what was not confirmed."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sqlite3
-import sys
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from platform_server import Platform
+from platform_server import Platform, daemon
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-HERE = Path(__file__).parent
+    from pathlib import Path
 
 #: the numbered steps of the road, each from both sides
 STEPS = [
@@ -43,23 +38,6 @@ STEPS = [
 ]
 
 
-@asynccontextmanager
-async def daemon(
-    platform: Platform, directory: Path, step: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(HERE / "crash_daemon.py"), str(platform.port), str(directory), step),
-        cwd=HERE.parent,
-        env={"PYTHONPATH": f"{HERE.parent}:{HERE}", "PATH": ""},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 @pytest.mark.parametrize("step", STEPS)
 async def test_after_kill_9_nothing_is_lost_and_nothing_is_answered_twice(
     step: str, tmp_path: Path
@@ -70,11 +48,11 @@ async def test_after_kill_9_nothing_is_lost_and_nothing_is_answered_twice(
             for number in range(3)
         ]
         # 1. The daemon dies at the step.
-        async with daemon(platform, tmp_path, step) as process:
+        async with daemon("crash_daemon.py", platform.port, tmp_path, step) as process:
             assert await process.wait() == -signal.SIGKILL
         # 2. Another one, on the same directory, does the rest. What it did is on the platform
         #    before it takes its last question's answer there.
-        async with daemon(platform, tmp_path, "none"):
+        async with daemon("crash_daemon.py", platform.port, tmp_path, "none"):
             for id in asked:
                 await platform.until(partial(_is_answered, platform, id))
             last = platform.say("are you there?", direct=True, channel="channel 0")

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from house import DrawingBot, Home, SayingBot, home
-from platform_server import Platform, PlatformAdapter
-from test_kill import daemon
+from platform_server import Platform, PlatformAdapter, daemon
 
 from botdaemon.app import running
 from botdaemon.config import parse
@@ -318,9 +317,9 @@ async def test_after_kill_9_between_its_messages_an_answer_is_whole_and_nothing_
 ) -> None:
     async with Platform().serving() as platform:
         platform.say("@chatty one|two|three")
-        async with daemon(platform, tmp_path, step) as process:
+        async with daemon("crash_daemon.py", platform.port, tmp_path, step) as process:
             assert await process.wait() == -signal.SIGKILL
-        async with daemon(platform, tmp_path, "none"):
+        async with daemon("crash_daemon.py", platform.port, tmp_path, "none"):
             await platform.until(lambda: len(platform.shown) == 3)
             last = platform.say("@chatty done", direct=True)
             await platform.until(lambda: platform.answers_to(last))

@@ -6,17 +6,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
-import sys
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from house import CueBot, DrawingBot, Home, home
-from platform_server import Platform, PlatformAdapter, Shown
+from platform_server import Platform, PlatformAdapter, Shown, daemon
 from test_bots import ScriptedEngine, joe, said
 
 from botdaemon.bots.canned import CannedBot
@@ -42,10 +40,11 @@ from botdaemon.types import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from botdaemon.ports import Bot
 
-HERE = Path(__file__).parent
+
 GENERAL = Address("chat", "general")
 HOUR, DAY = 3600.0, 86_400.0
 ADA = Identity(adapter="chat", account="ada", name="ada")
@@ -377,34 +376,16 @@ async def test_after_kill_9_a_slot_is_neither_lost_nor_used_twice(
 ) -> None:
     wanted = {f"about number {number}" for number in range(3)}
     async with Platform().serving() as platform:
-        async with scheduler(platform, tmp_path, step) as process:
+        async with daemon("schedule_daemon.py", platform.port, tmp_path, step, NOON) as process:
             assert await process.wait() == -signal.SIGKILL
         await platform.alone()
-        async with scheduler(platform, tmp_path, "none"):
+        async with daemon("schedule_daemon.py", platform.port, tmp_path, "none", NOON):
             await platform.until(lambda: wanted <= {one.text for one in platform.shown.values()})
 
     assert sorted(one.text for one in platform.shown.values()) == sorted(wanted)
     assert rows(tmp_path, "SELECT reason, until FROM decisions") == [("speaks", 0.0)] * 3
     assert rows(tmp_path, "SELECT count(*) FROM messages") == [(3,)]
     assert rows(tmp_path, "PRAGMA foreign_key_check") == []
-
-
-@asynccontextmanager
-async def scheduler(
-    platform: Platform, directory: Path, step: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    script = str(HERE / "schedule_daemon.py")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, script, str(platform.port), str(directory), step, str(NOON)),
-        cwd=HERE.parent,
-        env={"PYTHONPATH": f"{HERE.parent}:{HERE}", "PATH": ""},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_a_schedule_survives_a_restart_with_its_next_slot(tmp_path: Path) -> None:

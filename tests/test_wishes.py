@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from house import PICTURE_CONTROLS, DrawingBot, Home, SayingBot, home
-from platform_server import Platform, PlatformAdapter, Shown
-from test_kill import daemon
+from platform_server import Platform, PlatformAdapter, Shown, daemon
 
 from botdaemon.config import AccessConfig
 from botdaemon.types import Address, Control, Kind, Room, Why
@@ -563,9 +562,9 @@ async def test_after_kill_9_no_wish_is_lost_no_picture_comes_twice_and_none_that
     async with Platform().serving() as platform:
         people = asyncio.create_task(_have_pictures_drawn(platform))
         try:
-            async with daemon(platform, tmp_path, step) as process:
+            async with daemon("crash_daemon.py", platform.port, tmp_path, step) as process:
                 assert await process.wait() == -signal.SIGKILL
-            async with daemon(platform, tmp_path, "none"):
+            async with daemon("crash_daemon.py", platform.port, tmp_path, "none"):
                 await people
         finally:
             people.cancel()

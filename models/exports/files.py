@@ -35,6 +35,7 @@ LONGEST_LINE = 16 * MIB
 #: what file managers leave behind; nobody wrote it
 LITTER = re.compile(r"(^|/)(__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$")
 
+#: what reading a zip raises; NotImplementedError is zipfile's word for a compression it lacks
 DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+from botdaemon.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,3 +110,12 @@ class Options:
     authors: tuple[str, ...] = ()
     #: what the exporter is called, where the export says "Me" or "You"
     me: str = ""
+
+    def zone(self) -> ZoneInfo | None:
+        """The zone that was said; None is this machine's. Raises `Refused` for one that is none."""
+        try:
+            return ZoneInfo(self.timezone) if self.timezone else None
+        except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+            raise Refused(
+                f'"{self.timezone}" is no time zone; name one as in "Europe/Berlin"'
+            ) from error

@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
-from botdaemon.errors import ExportUnusable, Refused
+from botdaemon.errors import ExportUnusable
 from models.exports.neutral import Said
 from models.exports.signal_words import (
     MENTION,
@@ -30,6 +29,7 @@ from models.exports.streaming import tables, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from zoneinfo import ZoneInfo
 
     from models.exports.neutral import Options, Tally
 
@@ -74,7 +74,7 @@ def read_chat(
 
     Raises `Refused` for a timezone that does not exist.
     """
-    zone = zone_of(options)
+    zone = options.zone()
     if not zone:
         tally.note("Times have no zone and were taken as this machine's; --timezone says it.")
     me = options.me or ME
@@ -216,16 +216,6 @@ def _line(head: re.Match[str], body: list[str]) -> Line:
 
 
 # --- times -----------------------------------------------------------------------------------
-
-
-def zone_of(options: Options) -> ZoneInfo | None:
-    """The zone that was said; None for this machine's. Raises `Refused` for one that is none."""
-    try:
-        return ZoneInfo(options.timezone) if options.timezone else None
-    except (ValueError, OSError, KeyError) as error:
-        raise Refused(
-            f'"{options.timezone}" is no timezone; give one as in "Europe/Berlin"'
-        ) from error
 
 
 def _seconds(date: str, zone: ZoneInfo | None) -> float | None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from botdaemon.errors import ExportUnusable, Refused
+from botdaemon.errors import ExportUnusable
 from models.exports.files import opened
 from models.exports.neutral import Said
 from models.exports.streaming import OPEN, called, each_file, text, values, word
@@ -87,7 +86,7 @@ class _Chat:
 
 def read(path: Path, tally: Tally, options: Options) -> Iterator[Said]:
     """A `Reader` for the file, or for a folder or zip with any number of them."""
-    zone = _zone(options.timezone)
+    zone = options.zone()
     with opened(path) as files:
         yield from each_file(
             files,
@@ -95,14 +94,6 @@ def read(path: Path, tally: Tally, options: Options) -> Iterator[Said]:
             tally,
             lambda name, progress: _read_file(files, name, tally, options, zone, progress),
         )
-
-
-def _zone(name: str) -> tzinfo | None:
-    """None is this machine's. Raises `Refused`."""
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Refused(f'"{name}" is no time zone; name one as in "Europe/Berlin"') from error
 
 
 def _results(files: Files) -> list[str]:

@@ -17,7 +17,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from botdaemon.errors import ExportUnusable, Refused
 from models.exports.files import Files, opened, text_lines
@@ -39,6 +38,7 @@ from models.exports.whatsapp_words import BEFORE_TITLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from zoneinfo import ZoneInfo
 
 _TITLE = re.compile(
     r".*?whatsapp(?:[ _-]*chatt?)?[ _]+"
@@ -69,7 +69,12 @@ def read(path: Path, tally: Tally, options: Options) -> Iterator[Said]:
     Raises `Refused` when a chat's dates can be read in two ways and `options.date_order` does not
     say which, before any message; `ExportUnusable` where there is no chat.
     """
-    zone = _zone(options, tally)
+    zone = options.zone()
+    if zone is None:
+        tally.note(
+            "WhatsApp writes local times: they were read as this machine's;"
+            " if the phone was elsewhere, say so, as in --timezone Europe/Berlin"
+        )
     with opened(path) as files:
         names = [name for name in files.names() if name.lower().endswith(".txt")]
         names = names or [name for name in files.names() if name == path.name]
@@ -88,21 +93,6 @@ def read(path: Path, tally: Tally, options: Options) -> Iterator[Said]:
             return _messages(files, by_name[name], zone, tally)
 
         yield from each_file(files, list(by_name), tally, read_one)
-
-
-def _zone(options: Options, tally: Tally) -> ZoneInfo | None:
-    if not options.timezone:
-        tally.note(
-            "WhatsApp writes local times: they were read as this machine's;"
-            " if the phone was elsewhere, say so, as in --timezone Europe/Berlin"
-        )
-        return None
-    try:
-        return ZoneInfo(options.timezone)
-    except (OSError, ValueError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
-        raise Refused(
-            f'"{options.timezone}" is no time zone; write one as in Europe/Berlin'
-        ) from error
 
 
 @dataclass(slots=True)
