@@ -22,6 +22,7 @@ from botdaemon.types import (
     Letter,
     Message,
     ModelCard,
+    Note,
     Picture,
     Piece,
     Progress,
@@ -43,6 +44,10 @@ Raises `StoreFull` (do not confirm) and, to a mirror only, `Refused` (say why to
 
 PromptOf = Callable[[Address, str], Awaitable[str]]
 """The prompt of the picture in a message of ours (address, platform id), "" if nobody knows."""
+
+Briefing = Callable[[Turn], Awaitable[Sequence[Note]]]
+"""What a bot is told for a turn besides what was said; nothing, when there is nothing to say. May
+raise any `BotdaemonError`: the bot then answers without it."""
 
 Dialect = Literal["commonmark", "plain", "discord", "mrkdwn", "telegram"]
 

@@ -340,6 +340,23 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something a bot is told for a turn besides what was said: of the person it talks to, of what
+    it remembers or has read."""
+
+    #: what it is about, in a word: "relationship", "mood", "memory", "summary", "knowledge" ...
+    topic: str
+    text: str
+    #: tokens that it may take; what is longer is cut
+    most: int
+    #: the same for many turns, so it stands with the persona, before everything that was said;
+    #: otherwise right before the newest message, so that a model can go on from what it has read
+    lasting: bool = False
+    #: when not everything fits, notes of the smallest weight go first
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What an answer cost."""
 

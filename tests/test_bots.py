@@ -21,6 +21,7 @@ from botdaemon.types import (
     File,
     Identity,
     Message,
+    Note,
     ModelCard,
     Piece,
     Sampling,
@@ -130,6 +131,23 @@ async def test_the_model_is_told_who_says_what() -> None:
         ("user", "Ben", "good"),
     ]
     assert (request.speaker, request.room, request.title) == ("JOE", "den", "tea")
+
+
+async def test_lasting_notes_stand_with_the_persona_and_others_before_the_newest_message() -> None:
+    async def knows(turn: Turn) -> list[Note]:
+        return [
+            Note(topic="mood", text="You are merry.", most=20, lasting=True),
+            Note(topic="knowledge", text="Tea is at five.", most=20),
+        ]
+
+    async def forgets(turn: Turn) -> list[Note]:
+        raise EngineFailed("its model is away")
+
+    engine = ScriptedEngine(["At five."])
+    bot = joe(engine, briefings=(forgets, knows))
+    await drafts(bot, turn(said("Ann", "Hi"), said("Bob", "When is tea?")))
+    texts = [line.text for line in engine.requests[0].lines]
+    assert texts == ["You are Joe.\n\nYou are merry.", "Hi", "(Tea is at five.)", "When is tea?"]
 
 
 async def test_two_people_of_one_name_are_not_merged_into_one_line() -> None:

@@ -5,6 +5,7 @@ Knows neither where the thread is kept nor where the answer goes.
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from botdaemon.bots.calls import without_call
 from botdaemon.bots.endings import Guard, name_in_line, stop_strings
-from botdaemon.errors import EngineFailed
-from botdaemon.types import ChatLine, Draft, Message, Sampling, TextRequest, Turn, Usage, Why
+from botdaemon.errors import BotdaemonError, EngineFailed
+from botdaemon.types import ChatLine, Draft, Message, Note, Sampling, TextRequest, Turn, Usage, Why
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from botdaemon.ports import TextEngine
+    from botdaemon.ports import Briefing, TextEngine
+
+log = logging.getLogger(__name__)
 
 #: Said when the model says nothing, twice, to a person who asked it directly.
 SPEECHLESS = "Sorry, I don't know what to say to that."
@@ -64,17 +67,18 @@ class TextBot:
         sampling: Sampling,
         history_messages: int,
         adapter: str = "",
+        briefings: Sequence[Briefing] = (),
     ) -> None:
         """`adapter`: the model's LoRA adapter that it speaks with."""
         self.name = name
         self._persona = persona
-        self._system = _system(persona)
         self._model = model
         self._engine = engine
         self._sampling = sampling
         self._history_messages = history_messages
         self._max_tokens = sampling.max_tokens
         self._adapter = adapter
+        self._briefings = briefings
 
     async def overhead(self) -> int:
         """Tokens of the persona and the format: what is spent before anything was said."""
@@ -86,7 +90,7 @@ class TextBot:
         A model that says nothing is asked once more. If it still says nothing, the bot is silent,
         unless it was asked directly (in person, by name, by a reply): then it says so."""
         others = self._others(turn)
-        request = await self._pack(turn, stop_strings(others))
+        request = await self._pack(turn, stop_strings(others), await self._notes(turn))
         text, tokens, prompt_tokens, first_token = "", 0, 0, 0.0
         started = time.perf_counter()
         for attempt in (request, _again(request)):
@@ -115,7 +119,19 @@ class TextBot:
 
     # --- the prompt -------------------------------------------------------------------------
 
-    async def _pack(self, turn: Turn, stop: tuple[str, ...]) -> TextRequest:
+    async def _notes(self, turn: Turn) -> list[Note]:
+        """What it is told besides what was said. A note that fails costs the note, not the turn."""
+        notes: list[Note] = []
+        for briefing in self._briefings:
+            try:
+                notes += await briefing(turn)
+            except BotdaemonError as error:
+                log.warning("a note is left out: %s", error, extra={"event": "note_left_out"})
+        return notes
+
+    async def _pack(
+        self, turn: Turn, stop: tuple[str, ...], notes: Sequence[Note] = ()
+    ) -> TextRequest:
         """The persona and as many of the newest messages as fit the model's context beside the
         reply, counted by the model itself; of a newest message that is too long alone, its end."""
         card = self._engine.card
@@ -127,12 +143,18 @@ class TextBot:
             sampling = _reseeded(sampling, turn.id)
 
         cue = _cue(turn)
+        system = _system(
+            "\n\n".join([self._persona, *(n.text for n in notes if n.lasting)]).strip()
+        )
+        passing = tuple(
+            ChatLine(role="user", text=f"({note.text})") for note in notes if not note.lasting
+        )
 
         async def fitting(messages: Sequence[Message]) -> TextRequest | None:
             request = TextRequest(
                 model=self._model,
                 speaker=self.name,
-                lines=(*self._system, *self._lines(messages), *cue),
+                lines=(*system, *_before_the_last(self._lines(messages), passing), *cue),
                 sampling=sampling,
                 stop=stop,
                 room=turn.room,
@@ -225,6 +247,12 @@ class TextBot:
             what = _SENT.get(file.media_type.partition("/")[0], "a file")
             lines.append(f"(sent {what}: {name_in_line(file.name)})")
         return "\n".join(lines).strip()
+
+
+def _before_the_last(
+    lines: Sequence[ChatLine], passing: Sequence[ChatLine]
+) -> tuple[ChatLine, ...]:
+    return (*lines[:-1], *passing, *lines[-1:])
 
 
 def _steady(messages: Sequence[Message], newest: int) -> int:
