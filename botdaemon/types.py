@@ -360,7 +360,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Where the tokens of a prompt went; each part counted apart, so the sum may be a little off."""
+    """Where the tokens of a prompt went. Parts are counted apart; their sum may be a little off."""
 
     #: who the bot is, and the format around everything
     persona: int = 0

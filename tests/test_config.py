@@ -585,6 +585,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "most_characters", "messages"),
+    *("examples", "budget"),
 )
 
 

@@ -8,6 +8,7 @@ from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
 from botdaemon.app.manners import make_filter, make_manners
+from botdaemon.app.personas import examples, persona, shares
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
@@ -191,12 +192,15 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
         case TextBotConfig():
             return TextBot(
                 name=name,
-                persona=table.persona,
+                persona=persona(config, table),
                 model=table.model,
                 adapter=table.adapter,
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
+                examples=examples(table),
+                stop=table.stop,
+                shares=shares(table),
             )
         case CannedBotConfig():
             return CannedBot(

@@ -8,12 +8,12 @@ messages down to the newest; the notes that are left; the beginning of the newes
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from botdaemon.bots.endings import shorten
+from botdaemon.bots import window
+from botdaemon.bots.endings import whole_sentences
 from botdaemon.types import ChatLine, Message, Note, Spent
 
 if TYPE_CHECKING:
@@ -32,15 +32,8 @@ _FEW = 4
 _CHARACTERS_PER_TOKEN = 8
 #: What a message costs besides its text (name, markup), as characters. Only guesses depend on it.
 _AROUND = 12
-#: Guesses by proportion; what is still open then is halved, or an odd text could take for ever.
-_GUESSES = 4
 #: The end of a message that is too long alone may be so many tokens shorter than it had to be.
 _SLACK = 4
-#: A prompt that is cut begins with a message whose id this divides. Ids of a thread grow by any
-#: step, so it is a prime.
-_LEAP = 7
-#: Where the cut-off beginning of a long message is moved to the start of a word.
-_WORD = 40
 #: What texts cost is kept for so many of them.
 _KEPT = 256
 _NOTHING = ChatLine(role="user", text="")
@@ -143,9 +136,10 @@ class _Parts:
         """Without so many notes of the smallest weight that this many tokens are free, if there
         are as many; without one of them at least."""
         notes = list(self.notes)
-        for cut in sorted(reversed(self.notes), key=lambda cut: cut.note.weight):
-            notes.remove(cut)
-            tokens -= cut.cost
+        while notes:
+            lightest = min(reversed(notes), key=lambda cut: cut.note.weight)
+            notes.remove(lightest)
+            tokens -= lightest.cost
             if tokens <= 0:
                 break
         return replace(self, notes=tuple(notes))
@@ -226,9 +220,7 @@ class Packer:
         """A note within so many tokens, cut at the end of a sentence if it has to be; None when
         nothing of it fits."""
         characters = max(most, 0) * _CHARACTERS_PER_TOKEN
-        whole = note.text.strip()
-        text = whole if len(whole) <= characters else shorten(whole[:characters])
-        characters = min(characters, len(text))
+        text = whole_sentences(note.text.strip(), characters)
         while text:
             if note.lasting:
                 lines = opening("\n\n".join(filter(None, (self._persona, text))))
@@ -237,8 +229,7 @@ class Packer:
             cost = await self._cost(lines, count, context)
             if cost <= most:
                 return _Cut(text, cost, note)
-            characters = int(0.9 * characters * most / cost)
-            text = shorten(whole[:characters])
+            text = whole_sentences(text, int(0.9 * len(text) * most / cost))
         return None
 
     async def _cost(self, lines: tuple[ChatLine, ...], count: Count, context: int) -> int:
@@ -268,9 +259,9 @@ class _Packing:
 
     async def pack(self, history: Sequence[Message], most: int) -> Packed | None:
         # 1. Everything, as far as it can matter.
-        messages = _newest(history[-most:], self._space * _CHARACTERS_PER_TOKEN)
+        messages = window.newest(history[-most:], self._space * _CHARACTERS_PER_TOKEN)
         if len(messages) < len(history) or len(messages) == most:
-            messages = messages[-_steady(messages, len(messages)) :]
+            messages = messages[-window.steady(messages, len(messages)) :]
         # A bot that writes first needs no message.
         least = 0 if self._parts.cue else min(1, len(messages))
         number, tokens = await self._most(messages, least)
@@ -287,7 +278,7 @@ class _Packing:
                 number = least
         if number < least:  # 4. The end of the newest message.
             return await self._end(messages[-1]) if messages else None
-        if 0 < (steady := _steady(messages, number)) < number < len(messages):
+        if 0 < (steady := window.steady(messages, number)) < number < len(messages):
             number, tokens = steady, await self._size(messages[-steady:])
         return self._parts.packed(self._read(messages[len(messages) - number :]), tokens)
 
@@ -301,7 +292,7 @@ class _Packing:
         if tokens <= self._space:
             return len(messages), tokens
         lengths = (len(message.text) + _AROUND for message in reversed(messages))
-        return await _largest(
+        return await window.largest(
             list(accumulate(lengths, initial=0)),
             (least - 1, self._parts.cost),
             tokens,
@@ -311,82 +302,19 @@ class _Packing:
 
     async def _end(self, message: Message) -> Packed | None:
         longest = min(len(message.text), self._space * _CHARACTERS_PER_TOKEN) + 1
-        best, tokens = await _largest(
+        best, tokens = await window.largest(
             range(longest + 1),
             (0, self._parts.cost),
-            await self._size([_end_of(message, longest)]),
+            await self._size([window.end_of(message, longest)]),
             self._space,
-            lambda characters: self._size([_end_of(message, characters)]),
+            lambda characters: self._size([window.end_of(message, characters)]),
             slack=_SLACK,
         )
         if not best:
             return None
-        return self._parts.packed(self._read([_end_of(message, best)]), tokens)
-
-
-async def _largest(
-    lengths: Sequence[int],
-    least: tuple[int, int],
-    tokens: int,
-    space: int,
-    size: Callable[[int], Awaitable[int]],
-    *,
-    slack: int = 0,
-) -> tuple[int, int]:
-    """The largest number below the last index of `lengths` whose size is at most `space` (or up to
-    `slack` less), and that size. It is above `least` (a number, and its size by estimate), which is
-    returned when there is none. `lengths` says what sizes are roughly in proportion to, `tokens` is
-    the size at the last index.
-
-    Counting may be a call over the network, so the number is guessed by proportion first.
-    """
-    low, below = least
-    high = len(lengths) - 1
-    guesses = 0
-    while high - low > 1:
-        guess = (low + high) // 2
-        if guesses < _GUESSES:
-            guesses += 1
-            start = lengths[max(low, 0)]
-            per_length = (tokens - below) / max(lengths[high] - start, 1)
-            length = lengths[high] - (tokens - space) / max(per_length, 1e-9)
-            guess = min(max(bisect_right(lengths, length) - 1, low + 1), high - 1)
-        found = await size(guess)
-        if found > space:
-            high, tokens = guess, found
-            continue
-        low, below = guess, found
-        if space - found <= slack:
-            break
-    return low, below
+        return self._parts.packed(self._read([window.end_of(message, best)]), tokens)
 
 
 def _passing(text: str) -> ChatLine:
     """Nobody's line: not every format has a place for a system line within a conversation."""
     return ChatLine(role="user", text=f"({text})")
-
-
-def _steady(messages: Sequence[Message], newest: int) -> int:
-    """So many of the newest, or a few less: where they begin moves in leaps rather than with every
-    message, so that a model can go on from what it has read for the last turn."""
-    for at in range(len(messages) - newest, len(messages) - newest // 2):
-        if messages[at].id % _LEAP == 0:
-            return len(messages) - at
-    return newest
-
-
-def _newest(messages: Sequence[Message], characters: int) -> Sequence[Message]:
-    """The newest messages up to so many characters, and always the end of the newest one."""
-    if messages and len(messages[-1].text) > characters:
-        return [replace(messages[-1], text=messages[-1].text[-characters:])]
-    for start in range(len(messages) - 1, -1, -1):
-        characters -= len(messages[start].text)
-        if characters < 0:
-            return messages[start + 1 :]
-    return messages
-
-
-def _end_of(message: Message, characters: int) -> Message:
-    text = message.text[-characters:]
-    word = text.find(" ", 0, _WORD) + 1
-    return replace(message, text=f"… {text[word:]}")

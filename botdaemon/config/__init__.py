@@ -11,6 +11,7 @@ from botdaemon.config.bots import (
     TextBotConfig,
 )
 from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "AccessConfig",
     "AdapterConfig",
     "BotConfig",
+    "BudgetConfig",
     "CannedBotConfig",
     "ChatConfig",
     "Config",
@@ -59,6 +61,7 @@ __all__ = [
     "LimitsConfig",
     "ModelConfig",
     "OpenAIConfig",
+    "PersonaConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",
