@@ -18,12 +18,15 @@ TALKING = (
     CommandSpec("status", "what is running, what waits"),
     CommandSpec("queue", "who waits for what, and how long"),
     CommandSpec("bots", "who answers here"),
+    CommandSpec("ask", "one answer of one bot: science why is it dark?", argument="NAME QUESTION"),
+    CommandSpec("talk", "who answers here without being called; off: as before", argument="NAME"),
     CommandSpec("remind", "be reminded: in 20 minutes tea", argument="WHEN TEXT"),
     CommandSpec("every", "have a bot write: monday 9:00 TEXT", argument="WHEN TEXT"),
     CommandSpec("schedules", "when bots write first here", argument="delete NUMBER"),
     CommandSpec("quiet", "no bot writes first: 3 (hours), 22:00-7:00, off", argument="HOURS"),
     CommandSpec("timezone", "your time zone, as Europe/Berlin", argument="ZONE"),
     CommandSpec("whoami", "who you are to this daemon"),
+    CommandSpec("host", "who answers in this room; off: nobody", argument="NAME", admin=True),
     CommandSpec("pair", "let in the person who was given this code", argument="CODE", admin=True),
 )
 #: for where somebody draws. All but the first and the last are about the picture that is replied

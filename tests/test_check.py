@@ -123,11 +123,12 @@ def test_a_persona_that_leaves_little_and_examples_that_do_not_fit_are_worth_a_n
 
     assert report.problems == ()
     notes = [line for line in found(report) if line.startswith("note") and "bots.ada" in line]
+    start = f"note     {tmp_path}/config.toml"
+    little = "only 30 of 256 tokens are left for the conversation; shorten the persona, leave out"
+    cut = "only 1 of 3 fit their budget; shorten them, or raise bots.ada.budget.examples"
     assert notes == [
-        f"note     {tmp_path}/config.toml:10: bots.ada.persona: only 30 of 256 tokens are left for "
-        "the conversation; shorten the persona, leave out examples or lower max_tokens",
-        f"note     {tmp_path}/config.toml:7: bots.ada.examples: only 1 of 3 fit their budget; "
-        "shorten them, or raise bots.ada.budget.examples",
+        f"{start}:10: bots.ada.persona: {little} examples or lower max_tokens",
+        f"{start}:7: bots.ada.examples: {cut}",
     ]
 
 

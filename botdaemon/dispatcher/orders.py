@@ -12,10 +12,11 @@ from botdaemon.dispatcher.letters import plain
 from botdaemon.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from botdaemon.access import Access
     from botdaemon.dispatcher.agenda import Agenda
+    from botdaemon.dispatcher.desk import Desk
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
     from botdaemon.dispatcher.turns import Turns, Waiting
@@ -54,9 +55,8 @@ class Orders:
         mouth: Mouth,
         pictures: Pictures,
         agenda: Agenda,
+        desk: Desk,
         access: Access,
-        about: Mapping[str, str],
-        serving: Mapping[str, tuple[str, ...]],
         status: Callable[[], list[str]],
     ) -> None:
         self._store = store
@@ -64,9 +64,8 @@ class Orders:
         self._mouth = mouth
         self._pictures = pictures
         self._agenda = agenda
+        self._desk = desk
         self._access = access
-        self._about = about
-        self._serving = serving
         self._status = status
         self._since = time.monotonic()
 
@@ -80,7 +79,10 @@ class Orders:
             "retry": self._retry,
             "undo": self._undo,
             "status": self._say_status,
-            "bots": self._bots,
+            "bots": self._desk.bots,
+            "ask": self._desk.ask,
+            "talk": self._desk.talk,
+            "host": self._desk.host,
             "whoami": self._whoami,
             "pair": self._pair,
             "queue": self._queue,
@@ -168,16 +170,6 @@ class Orders:
             return "Nobody waits for anything."
         under_way = ["Under way:", "", *working] if working else []
         return "\n".join([*under_way, *(["", "Waiting:", "", *waiting] if waiting else [])])
-
-    async def _bots(self, order: Order) -> str:
-        room = await self._store.room_of(order.thread)
-        names = self._serving.get(order.address.adapter, ()) if room is None else room.bots
-        lines = []
-        for name in names:
-            about = f": {self._about[name]}" if self._about.get(name) else ""
-            host = " (answers when nobody else is asked)" if room and room.host == name else ""
-            lines.append(f"- **{name}**{about}{host}")
-        return "\n".join(lines) or "Nobody answers here."
 
     async def _whoami(self, order: Order) -> str:
         return (

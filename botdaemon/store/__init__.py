@@ -159,6 +159,28 @@ class Store:
         """A new thread in place of an old one; returns its id."""
         return await self._write(lambda db: rooms.begin_anew(db, thread, self._clock()))
 
+    async def room_at(self, address: Address) -> Room | None:
+        """The room that an address belongs to, if any."""
+        row = await self._readers.one(
+            "SELECT r.name FROM channels c JOIN rooms r ON r.id = c.room"
+            " WHERE c.adapter = ? AND c.channel = ?",
+            (address.adapter, address.channel),
+        )
+        return None if row is None else await archive.find_room(self._readers, row[0])
+
+    async def chosen(self, thread: int) -> str:
+        """The bot that people chose to answer in a thread, "" for none."""
+        row = await self._readers.one("SELECT chosen FROM threads WHERE id = ?", (thread,))
+        return "" if row is None else str(row[0])
+
+    async def choose(self, thread: int, bot: str) -> None:
+        """People choose who answers in a thread; see `rooms.choose`."""
+        await self._write(lambda db: rooms.choose(db, thread, bot))
+
+    async def set_host(self, room: Room, bot: str) -> None:
+        """Another host of a room; see `rooms.set_host`. Raises `Refused`."""
+        await self._write(lambda db: rooms.set_host(db, room.id, bot))
+
     # --- intake ------------------------------------------------------------------------------
 
     async def record_posted(
