@@ -1,8 +1,9 @@
-"""What prompts cost: tokens for each part of the personas that ship, and the time that packing takes.
+"""What prompts cost: tokens of each part of the personas that ship, and the time that packing
+takes.
 
-Counted with the starter's tokenizer, in the format of speaker tags, which has a place for every part
-(the starter's own template takes nothing of a persona). No model runs. It raises when a prompt does
-not fit.
+Counted with the starter's tokenizer, in the format of speaker tags, which has a place for every
+part (the starter's own template takes nothing of a persona). No model runs. It raises when a prompt
+does not fit.
 """
 
 from __future__ import annotations
@@ -31,25 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: of a GPT-2
 CONTEXT, REPLY = 1024, 200
 _ROUNDS = 30
-_WORDS = [
-    "so",
-    "I",
-    "took",
-    "the",
-    "early",
-    "train",
-    "and",
-    "it",
-    "rained",
-    "all",
-    "the",
-    "way",
-    "but",
-    "the",
-    "tea",
-    "was",
-    "warm",
-]
+_SAID = "so I took the early train and it rained all the way but the tea was warm"
 
 
 def measure() -> dict[str, float | str]:
@@ -130,7 +113,7 @@ async def _pack(form: Format, number: int, *, notes: bool) -> dict[str, float | 
 
 
 def _message(at: int) -> Message:
-    text = " ".join(_WORDS[: 4 + at % 13])
+    text = _SAID[: 20 + at % 50]
     own = at % 2 == 0
     author = None if own else Identity(adapter="web", account="ann", name="Ann")
     return Message(

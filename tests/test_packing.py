@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from house import home
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from platform_server import Platform, PlatformAdapter
 from test_bots import ScriptedEngine, drafts, said, turn
 
 from botdaemon.bots.packing import Shares, budget
@@ -19,6 +21,7 @@ from botdaemon.types import ChatLine, Cue, Message, ModelCard, Note, Sampling, T
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from botdaemon.types import Spent
 
@@ -234,3 +237,39 @@ def test_a_prompt_always_fits_beside_its_reply_whatever_is_to_be_in_it(
     assert request.lines[0].text.startswith("Joe")
     newest = messages[-1].text.strip()
     assert not newest or request.lines[-1].text[-1:] == newest[-1]
+
+
+# --- over the whole road -----------------------------------------------------------------------
+
+
+async def test_an_answer_always_fits_its_platform_and_its_model(tmp_path: Path) -> None:
+    engine = ScriptedEngine(*[["word " * 300] for _ in range(3)], card=ModelCard(context=600))
+    bot = joe(engine, note("It rains. " * 50), note("You are friends. " * 50, lasting=True))
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port, text_limit=150, parts_limit=4)
+        async with home(tmp_path, {"JOE": bot}, [adapter]) as house:
+            for length in (1, 100, 3000):
+                asked = platform.say("Hi. " * length, direct=True)
+                await platform.until(lambda asked=asked: platform.answers_to(asked))
+                await house.outboxes.drained()
+    assert max(len(shown.text) for shown in platform.ever_shown) <= 150
+    assert len(engine.requests) == 3
+    for request in engine.requests:
+        assert request.sampling.max_tokens is not None
+        assert await engine.count(request) + request.sampling.max_tokens <= 600
+
+
+async def test_the_log_says_in_numbers_where_the_tokens_of_a_turn_went(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    bot = joe(ScriptedEngine(["Hello."]), note("It rains."))
+    async with Platform().serving() as platform:
+        adapter = PlatformAdapter("chat", platform.port)
+        async with home(tmp_path, {"JOE": bot}, [adapter]):
+            asked = platform.say("Hi", direct=True)
+            await platform.until(lambda: platform.answers_to(asked))
+            await platform.until(lambda: any(r.message == "turn" for r in caplog.records))
+    [line] = [record.__dict__ for record in caplog.records if record.message == "turn"]
+    for part in ("persona", "examples", "notes", "history"):
+        assert line[f"{part}_tokens"] > 0
