@@ -275,11 +275,13 @@ def _canned_bot(config: Config, name: str, count: int) -> Finding:
 
 
 def _text_bot(config: Config, name: str, overhead: Overhead) -> Iterator[Finding]:
-    parts = {"format": overhead.format, "persona": overhead.persona, "reply": overhead.reply}
+    parts = {"format": overhead.format}
     if overhead.base:
         parts["base"] = overhead.base
+    parts["persona"] = overhead.persona
     if overhead.of:
         parts[f"{overhead.shown} of {overhead.of} examples"] = overhead.examples
+    parts["reply"] = overhead.reply
     spent = " + ".join(f"{what} {tokens}" for what, tokens in parts.items())
     costs = f"{overhead.context} tokens = {spent}"
     where = ("bots", name, "persona")

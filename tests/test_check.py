@@ -71,7 +71,7 @@ def test_a_sound_configuration_is_ok_line_by_line(tmp_path: Path) -> None:
     )
 
     lines = found(report)
-    costs = "256 tokens = format 6 + persona 20 + reply 50 + base 4"
+    costs = "256 tokens = format 6 + base 4 + persona 20 + reply 50"
     assert all(line.startswith("ok ") for line in lines), lines
     assert lines[1].startswith(f"ok       daemon.data_dir: {tmp_path}/data (will be made, ")
     assert lines[2:] == [
