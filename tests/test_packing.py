@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -250,7 +251,7 @@ async def test_an_answer_always_fits_its_platform_and_its_model(tmp_path: Path) 
         async with home(tmp_path, {"JOE": bot}, [adapter]) as house:
             for length in (1, 100, 3000):
                 asked = platform.say("Hi. " * length, direct=True)
-                await platform.until(lambda asked=asked: platform.answers_to(asked))
+                await platform.until(partial(platform.answers_to, asked))
                 await house.outboxes.drained()
     assert max(len(shown.text) for shown in platform.ever_shown) <= 150
     assert len(engine.requests) == 3

@@ -116,7 +116,9 @@ def _document(text: str, path: Path) -> tuple[dict[str, Any], Mapping[Where, int
 def _add_persona(name: str, bot: Any, base: Path) -> Iterable[Mistake]:
     """Put what a bot's persona file says into its table, where that says nothing itself; returns
     what is wrong in the table. Raises `ConfigError` for what is wrong in the file."""
-    if not isinstance(bot, dict) or not isinstance(bot.get("persona_file"), str):
+    if not isinstance(bot, dict) or bot.get("kind") != "text":
+        return []
+    if not isinstance(bot.get("persona_file"), str):
         return []
     if "persona" in bot:
         both = "name one of persona and persona_file, not both"
