@@ -56,7 +56,7 @@ class Mood:
     #: seconds in which nothing was said, after which it comes with the next word; 0: never
     after_silence: float = 0.0
     #: whether it comes with what a person says
-    stirred: Callable[[str], bool] = lambda _: False
+    stirred_by: Callable[[str], bool] = lambda _: False
     #: it comes with a good rating (1), with a bad one (-1); 0: with none
     on_rating: int = 0
     #: how long it lasts then; 0: until the next day
@@ -96,41 +96,45 @@ def mood_of(character: Character, relation: Relation, now: float) -> Mood | None
     return _of_the_day(character, relation, now)
 
 
+def stirred(character: Character, said: Sequence[str]) -> Mood | None:
+    """The first mood that comes with these words."""
+    return next((mood for mood in character.moods if any(map(mood.stirred_by, said))), None)
+
+
 def felt(
-    character: Character, relation: Relation, now: float, said: Sequence[str] = ()
+    character: Character,
+    relation: Relation,
+    now: float,
+    *,
+    talking: bool = False,
+    words: Mood | None = None,
 ) -> Relation:
-    """The relation with the stage that has been reached and the mood that its rules bring; `said`
-    is what the bot is about to answer. Of several moods that a rule brings it is the first, and
-    words count for more than silence, silence for more than a rating."""
+    """The relation with the stage that has been reached and the mood that its rules bring.
+    `talking`: the person has just said something, and `words` is the mood that comes with it. Words
+    count for more than silence, silence for more than a rating."""
     stage = stage_of(character, relation, now)
     if stage is not None and stage.name != relation.stage:
         first = not relation.stage and stage is character.stages[0]
         since = relation.met_at if first and relation.met_at else now
         relation = replace(relation, stage=stage.name, stage_at=since)
-    brought = _brought(character.moods, relation, now, said)
-    if brought is not None:
-        mood, at = brought
-        until = at + mood.seconds if mood.seconds else _midnight(at, character.timezone)
-        if until > now:
-            relation = replace(relation, mood=mood.name, mood_at=at, mood_until=until)
-    return relation
+    silence = now - relation.last_at if talking and relation.last_at else 0.0
+    mood, at = words or _of_silence(character, silence), now
+    if mood is None and relation.rated_at > relation.mood_at:
+        mood, at = _of_rating(character, relation.rated), relation.rated_at
+    if mood is None:
+        return relation
+    until = at + mood.seconds if mood.seconds else _midnight(at, character.timezone)
+    if until <= now:
+        return relation
+    return replace(relation, mood=mood.name, mood_at=at, mood_until=until)
 
 
-def _brought(
-    moods: Sequence[Mood], relation: Relation, now: float, said: Sequence[str]
-) -> tuple[Mood, float] | None:
-    """The mood that a rule brings, and when it did."""
-    for mood in moods:
-        if any(mood.stirred(text) for text in said):
-            return mood, now
-    silence = now - relation.last_at if said and relation.last_at else 0.0
-    for mood in moods:
-        if 0 < mood.after_silence <= silence:
-            return mood, now
-    for mood in moods:
-        if mood.on_rating and mood.on_rating == relation.rated:
-            return (mood, relation.rated_at) if relation.rated_at > relation.mood_at else None
-    return None
+def _of_silence(character: Character, silence: float) -> Mood | None:
+    return next((mood for mood in character.moods if 0 < mood.after_silence <= silence), None)
+
+
+def _of_rating(character: Character, rated: int) -> Mood | None:
+    return next((mood for mood in character.moods if rated and mood.on_rating == rated), None)
 
 
 def _of_the_day(character: Character, relation: Relation, now: float) -> Mood | None:

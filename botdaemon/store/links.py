@@ -1,5 +1,5 @@
-"""Accounts that ask to be one person: a code from the one, given by the other, and the word of both.
-Runs inside a transaction; knows no command.
+"""Accounts that ask to be one person: a code from the one, given by the other, and the word of
+both. Runs inside a transaction; knows no command.
 
 A code says no more than which two accounts are meant. Both have to agree once they have seen each
 other's names, so neither a guessed code nor one that somebody was talked into giving is enough.

@@ -191,7 +191,8 @@ def _judged(db: sqlite3.Connection, known: Relation, judge: Judge, now: float) -
         marks = ", ".join("?" for _ in _NAMES)
         noted = ", ".join(f"{name} = excluded.{name}" for name in _NOTED)
         db.execute(
-            f"INSERT INTO relations ({_COLUMNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {noted}",
+            f"INSERT INTO relations ({_COLUMNS}) VALUES ({marks})"
+            f" ON CONFLICT DO UPDATE SET {noted}",
             astuple(judged),
         )
     return judged
