@@ -313,13 +313,14 @@ async def test_no_code_is_told_where_others_read_along(tmp_path: Path) -> None:
     room = Room(id=0, name="den", bots=("bot",), configured=True)
     channels = {Address("chat", "den"): "den"}
     async with talking(tmp_path, rooms={"den": room}, channels=channels) as talk:
-        for place in (
-            {"channel": "general", "direct": False},
-            {"channel": "den", "direct": False},
-            {"channel": "den", "direct": True},  # a direct channel that is part of a room
+        for channel, direct in (
+            ("general", False),
+            ("den", False),
+            ("den", True),  # a direct channel that is part of a room
         ):
             for command in ("/link", "/link ABCD-EFGH-JKLM", "/link yes"):
-                assert "for the two of us alone" in await talk.ask(command, **place)
+                told = await talk.ask(command, channel=channel, direct=direct)
+                assert "for the two of us alone" in told
     assert stored(tmp_path, "SELECT * FROM links") == []
     assert stored(tmp_path, "SELECT * FROM link_tries") == []
 

@@ -187,12 +187,12 @@ def _link(db: sqlite3.Connection, identity: int, now: float) -> Link | None:
     ).fetchone()
     if row is None:
         return None
-    first, second = _side(db, *row[:3], now), _side(db, *row[3:], now)
+    first, second = (_side(db, *side, now=now) for side in (row[:3], row[3:]))
     mine, theirs = (first, second) if row[0] == identity else (second, first)
     return Link(mine=mine, theirs=theirs)
 
 
-def _side(db: sqlite3.Connection, identity: int, channel: str, topic: str, now: float) -> Side:
+def _side(db: sqlite3.Connection, identity: int, channel: str, topic: str, *, now: float) -> Side:
     adapter, account, name = db.execute(
         "SELECT adapter, account, name FROM identities WHERE id = ?", (identity,)
     ).fetchone()

@@ -26,9 +26,9 @@ def accounts(db: sqlite3.Connection, person: int) -> list[Identity]:
     ]
 
 
-def merge(db: sqlite3.Connection, one_id: int, other_id: int) -> int:
+def merge(db: sqlite3.Connection, one_id: int, other_id: int) -> None:
     """Make two people one: the one who has been known for longer, and whose word counts where
-    both cannot be kept. Returns who that is."""
+    both cannot be kept."""
     kept, gone = (
         id
         for (id,) in db.execute(
@@ -48,7 +48,6 @@ def merge(db: sqlite3.Connection, one_id: int, other_id: int) -> int:
     )
     # The row stays, empty: its number must never be somebody else's.
     db.execute("UPDATE people SET name = '', timezone = '' WHERE id = ?", (gone,))
-    return kept
 
 
 def part(db: sqlite3.Connection, leaving: Sequence[Identity], now: float) -> None:
@@ -64,10 +63,11 @@ def part(db: sqlite3.Connection, leaving: Sequence[Identity], now: float) -> Non
 
 def references(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """Every table and column that refers to people, also those that were thought of later."""
-    return db.execute(
+    rows = db.execute(
         """SELECT s.name, f."from" FROM sqlite_schema s, pragma_foreign_key_list(s.name) f
         WHERE s.type = 'table' AND f."table" = 'people' ORDER BY s.name"""
-    ).fetchall()
+    )
+    return list(rows)
 
 
 def _merge_quiet(db: sqlite3.Connection, gone: int, kept: int) -> None:
