@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -22,8 +23,7 @@ from botdaemon.config import parse
 from botdaemon.errors import ConfigError
 from botdaemon.feelings import Character, Mood, Stage, felt, mood_of, next_stage, stage_of
 from botdaemon.governor import Governor, Rules
-from botdaemon.store import open_store
-from botdaemon.store.database import open_database
+from botdaemon.store import database, open_store
 from botdaemon.types import (
     Address,
     Call,
@@ -42,7 +42,6 @@ from botdaemon.types import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
     from botdaemon.store import Store
 
@@ -323,11 +322,12 @@ async def test_what_was_said_before_relations_were_kept_counts_as_well(tmp_path:
         await exchange(store, "hello", Address("chat", "aside"), who=BOB)
     counted = "SELECT person, bot, place, met_at, messages FROM relations ORDER BY person, place"
     along = stored(tmp_path, counted)
-    with closing(sqlite3.connect(tmp_path / "botdaemon.db")) as db:
-        db.executescript(
-            "DROP TABLE relations; DROP TABLE links; DROP TABLE link_tries; PRAGMA user_version = 5"
-        )
-    open_database(tmp_path / "botdaemon.db").close()
+    folder = Path(database.__file__).parent / "migrations"
+    [migration] = folder.glob("*_relations.sql")
+    script = migration.read_text("utf-8")
+    with closing(sqlite3.connect(tmp_path / "botdaemon.db")) as db, db:
+        db.execute("DELETE FROM relations")
+        db.execute(script[script.index("INSERT INTO relations") :].partition(";")[0])
 
     assert len(along) == 3
     assert stored(tmp_path, counted) == along
