@@ -24,6 +24,7 @@ DOCUMENTS = (
     *("docs/engines.md", "docs/models.md", "docs/pictures.md"),
     *("docs/filters.md", "docs/records.md", "docs/schedules.md", "docs/voices.md"),
     "docs/personas.md",
+    "docs/relationships.md",
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
@@ -60,6 +61,7 @@ __all__ = [
     "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
+    "MoodConfig",
     "OpenAIConfig",
     "PersonaConfig",
     "RecordsConfig",
@@ -67,6 +69,7 @@ __all__ = [
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "StageConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",

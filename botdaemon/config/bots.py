@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from botdaemon.config.base import Table
+from botdaemon.config.feelings import Moods, Stages
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.values import (
@@ -56,6 +57,10 @@ class TextBotConfig(_BotConfig, PersonaConfig):
     """most messages of a thread it is shown"""
     budget: BudgetConfig = BudgetConfig()
     """what parts of its prompt may take of the model's context"""
+    stages: Stages = ()
+    """how far it comes with a person, step by step"""
+    moods: Moods = Field(default_factory=dict)
+    """moods that it may be in"""
 
 
 class CannedBotConfig(_BotConfig):
