@@ -34,11 +34,14 @@ from botdaemon.store import (
     wishes,
 )
 from botdaemon.store.archive import Readers, Tail
+from botdaemon.store.facts import Exchange, Fact
 from botdaemon.store.forgetting import Forgotten, Person
+from botdaemon.store.memories import Memories
 from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
 from botdaemon.store.slots import Decided
+from botdaemon.store.summaries import Summary
 from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
@@ -71,7 +74,20 @@ if TYPE_CHECKING:
     from botdaemon.store.intake import Relay, Route
     from botdaemon.store.slots import Govern
 
-__all__ = ["Decided", "Forgotten", "Listed", "Person", "Quiet", "Store", "Want", "open_store"]
+__all__ = [
+    "Decided",
+    "Exchange",
+    "Fact",
+    "Forgotten",
+    "Listed",
+    "Memories",
+    "Person",
+    "Quiet",
+    "Store",
+    "Summary",
+    "Want",
+    "open_store",
+]
 
 T = TypeVar("T")
 
@@ -91,6 +107,8 @@ class Store:
         self._seq = tail.seq  # the writer's thread only
         self._mirrors: frozenset[str] = frozenset()
         self._bots: frozenset[str] = frozenset()
+        #: what bots remember
+        self.memories = Memories(readers, tail, self._write, clock)
 
     def _next_seq(self) -> int:
         self._seq += 1
