@@ -23,6 +23,9 @@ TALKING = (
     CommandSpec("schedules", "when bots write first here", argument="delete NUMBER"),
     CommandSpec("quiet", "no bot writes first: 3 (hours), 22:00-7:00, off", argument="HOURS"),
     CommandSpec("timezone", "your time zone, as Europe/Berlin", argument="ZONE"),
+    CommandSpec("memory", "what bots remember about you"),
+    CommandSpec("remember", "have a bot remember something about you", argument="TEXT"),
+    CommandSpec("forget", "have it forgotten: a number of /memory, or all", argument="NUMBER"),
     CommandSpec("whoami", "who you are to this daemon"),
     CommandSpec("pair", "let in the person who was given this code", argument="CODE", admin=True),
 )

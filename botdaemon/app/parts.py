@@ -8,6 +8,7 @@ from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
 from botdaemon.app.manners import make_filter, make_manners
+from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
@@ -28,7 +29,8 @@ from botdaemon.config import (
 )
 from botdaemon.dispatcher import TEXT, Arranging, House, Limits
 from botdaemon.governor import Governor, RoomRules, Rules
-from botdaemon.ports import Adapter, Bot, Courier, Painter, PromptOf, Surroundings
+from botdaemon.memory import briefing_of
+from botdaemon.ports import Adapter, Bot, Briefing, Courier, Painter, PromptOf, Surroundings
 from botdaemon.routes import Router, Triggers
 from botdaemon.timetable import quiet_hours
 from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
@@ -197,6 +199,7 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
+                briefings=tuple(_briefings(config, name, engines, store)),
             )
         case CannedBotConfig():
             return CannedBot(
@@ -223,6 +226,16 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 most_steps=table.most_steps,
                 largest_side=table.largest_side,
             )
+
+
+def _briefings(
+    config: Config, name: str, engines: Engines, store: Store | None
+) -> Iterator[Briefing]:
+    """Who has something to tell a bot for a turn."""
+    if store is None:  # nothing is known
+        return
+    if (habits := make_habits(config, name, engines)) is not None:
+        yield briefing_of(habits, store.memories)
 
 
 def _adapters(config: Config, model: str) -> tuple[str, ...]:
@@ -301,6 +314,7 @@ def make_house(
             shortest=60 * config.governor.shortest_every_minutes,
             changed=changed,
         ),
+        remembers=dict(make_remembers(config)),
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
         manners=dict(make_manners(config)),

@@ -11,6 +11,7 @@ from botdaemon.config.bots import (
     TextBotConfig,
 )
 from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -57,6 +58,7 @@ __all__ = [
     "GovernorConfig",
     "ImageBotConfig",
     "LimitsConfig",
+    "MemoryConfig",
     "ModelConfig",
     "OpenAIConfig",
     "RecordsConfig",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from botdaemon.config.base import Table
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
+from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
     File,
@@ -54,6 +55,8 @@ class TextBotConfig(_BotConfig):
     """most messages of a thread it is shown"""
     sampling: SamplingConfig = SamplingConfig()
     """how tokens are chosen, over what the model says"""
+    memory: MemoryConfig | None = None
+    """what it remembers; by default nothing"""
 
 
 class CannedBotConfig(_BotConfig):

@@ -21,6 +21,7 @@ from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
+from botdaemon.dispatcher.remembering import Remembering, Remembers
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners"]
+__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners", "Remembers"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -79,6 +80,7 @@ class Dispatcher:
             self._mouth,
             self._pictures,
             Agenda(store, house.access, house.serving, house.arranging),
+            Remembering(store, house.remembers, house.serving),
             house.access,
             house.about,
             house.serving,
@@ -157,6 +159,7 @@ class Dispatcher:
                     address=said.address,
                     who=said.author,
                     direct=event.direct,
+                    message=recorded.message,
                     of=said.reply_to,
                 )
             )

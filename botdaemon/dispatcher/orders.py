@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botdaemon.dispatcher.agenda import Agenda
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
+    from botdaemon.dispatcher.remembering import Remembering
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
@@ -38,6 +39,8 @@ class Order:
     who: Identity
     #: it was given in a direct channel
     direct: bool = False
+    #: the message it was typed in; 0: it was not typed
+    message: int = 0
     #: the platform's id of the message that was replied to, or that carries the button
     of: str = ""
     #: it was a button: it belongs to that very message
@@ -54,6 +57,7 @@ class Orders:
         mouth: Mouth,
         pictures: Pictures,
         agenda: Agenda,
+        remembering: Remembering,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -64,6 +68,7 @@ class Orders:
         self._mouth = mouth
         self._pictures = pictures
         self._agenda = agenda
+        self._remembering = remembering
         self._access = access
         self._about = about
         self._serving = serving
@@ -89,6 +94,9 @@ class Orders:
             "schedules": self._agenda.schedules,
             "quiet": self._agenda.quiet,
             "timezone": self._agenda.timezone,
+            "memory": self._remembering.memory,
+            "remember": self._remembering.remember,
+            "forget": self._remembering.forget,
             # Those that lack what they need: see `Pictures.want`.
             "draw": self._pictures.how_to_draw,
             "edit": self._pictures.how_to_edit,

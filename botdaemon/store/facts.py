@@ -85,8 +85,8 @@ class Exchange:
     direct: bool
     #: what they said, oldest first; what has been taken back since is not among it
     said: tuple[Message, ...]
-    #: what the bot had said right before
-    before: Message | None = None
+    #: what the bot had said right before, if it was the last to speak
+    before: tuple[Message, ...] = ()
 
 
 def here(

@@ -161,13 +161,14 @@ class Memories:
         direct: int,
     ) -> Exchange:
         said = tuple(message(row) for row in await self._readers.all(_ASKED, (turn,)))
-        before, place = None, ""
+        before: tuple[Message, ...] = ()
+        place = ""
         if said:
             channel = f"channel {said[0].address.adapter}:{said[0].address.channel}"
             place = channel if room is None else f"room {room}"
             row = await self._readers.one(_BEFORE, (thread, said[0].id))
             if row is not None and (found := message(row)).bot == bot:
-                before = found
+                before = (found,)
         return Exchange(
             seq=seq,
             bot=bot,
