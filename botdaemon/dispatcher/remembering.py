@@ -58,7 +58,10 @@ class Remembering:
             raise Refused("Say `/memory`; `/forget NUMBER` has something forgotten.")
         if order.direct and await self._store.room_of(order.thread) is None:
             found = await self._store.memories.about_oneself(order.who)
-            lines = [self._line(fact, f", in {plain(fact.place)}") for fact in found]
+            lines = [
+                self._line(fact, "" if fact.direct else f", in {plain(fact.place)}")
+                for fact in found
+            ]
         else:
             lines = [self._line(fact, "") for fact in await self._usable(order)]
         if not lines:

@@ -26,7 +26,7 @@ _LINE = re.compile(r"- (\S.*)")
 _NOTHING = "none"
 _WORD = re.compile(r"[^\W_]+")
 #: letters from which on a word is taken for one that says something
-_TELLING = 4
+_TELLING = 3
 #: from here on scripts write several words without a space between them
 _UNSPACED = "\u2e80"
 
