@@ -52,12 +52,12 @@ class Notes:
 async def tell_when_done(it: Home) -> None:
     """Say in the thread that everything is remembered."""
     here, memories = Address("chat", "general"), it.store.memories
-    while (
+    while (  # noqa: ASYNC110  # nobody announces it
         sum([len(await memories.about(person)) for person in range(1, 7)]) < 6
         or not await memories.summaries("bot", 1)
         or (await memories.next_exchange("bot", await memories.begin("bot")))[0] is not None
     ):
-        await asyncio.sleep(0.01)  # nobody announces it
+        await asyncio.sleep(0.01)
     said = Message(address=here, text="done", kind=Kind.NOTICE, thread=1, sent_at=1.0)
     part = Part(text="done", plain="done")
     await it.store.say(said, [Letter(id=0, key="", address=here, speaker="", part=part)])

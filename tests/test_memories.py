@@ -134,7 +134,7 @@ def the_table() -> dict[tuple[str, str, str, str], bool]:
     header, *rows = lines
     assert sorted(header[3:]) == sorted(SCOPES)
     return {
-        (*row[:3], scope): {"yes": True, "no": False}[cell]
+        (row[0], row[1], row[2], scope): {"yes": True, "no": False}[cell]
         for row in rows
         for scope, cell in zip(header[3:], row[3:], strict=True)
     }

@@ -3,6 +3,7 @@ and that nobody waits for it. Who may be told what is in test_memories.py, exhau
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import sqlite3
@@ -30,9 +31,8 @@ async def test_a_bot_remembers_what_somebody_said_of_themself(tmp_path: Path) ->
     async with world(tmp_path) as it:
         await it.ask("I keep bees")
         told = await it.told("hello again")
-        assert re.search(
-            r"You are a bot\..*- ada: said I keep bees \(\d{4}-\d\d-\d\d\)", told, re.S
-        )
+        assert told.startswith("You are a bot.\n\nWhat people told you of themselves")
+        assert re.search(r"\n- ada: said I keep bees \(\d{4}-\d\d-\d\d\)\n", told)
         assert it.mind.noted[0] == "ada wrote:\nI keep bees"
         # What the bot had said last is shown with it, for what it answers.
         await it.learned()
@@ -302,5 +302,5 @@ async def test_after_kill_9_no_fact_is_doubled_and_none_is_lost(step: str, tmp_p
         texts = db.execute("SELECT text FROM facts ORDER BY text").fetchall()
         assert texts == [(f"said I have {number} bees",) for number in range(6)]
         ranges = db.execute("SELECT first, last FROM summaries ORDER BY first").fetchall()
-        assert all(one[1] < other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(ranges))
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []

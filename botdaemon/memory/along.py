@@ -209,4 +209,4 @@ async def _in_a_lull(lull: Lull, work: Callable[[], Coroutine[Any, Any, T]]) -> 
         finally:  # whoever waits gets the device when this has let go of it
             working.cancel()
             ending.cancel()
-            await asyncio.wait((working, ending))
+            await asyncio.gather(working, ending, return_exceptions=True)

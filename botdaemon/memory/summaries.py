@@ -40,7 +40,10 @@ TOGETHER = (
 
 def conversation(messages: Sequence[Message]) -> str:
     """What the model reads of a stretch."""
-    return "\n".join(f"{message.speaker}: {message.text[:_READ].strip()}" for message in messages)
+    return "\n".join(
+        f"{' '.join(message.speaker.split())}: {message.text[:_READ].strip()}"
+        for message in messages
+    )
 
 
 def minutes(parts: Sequence[Summary]) -> str:

@@ -78,7 +78,7 @@ class Exchange:
     seq: int
     bot: str
     thread: int
-    #: who spoke, as the store numbers accounts, and their name
+    #: who spoke, as the store numbers accounts, and their name in one line
     identity: int
     name: str
     place: str

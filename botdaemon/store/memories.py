@@ -174,7 +174,7 @@ class Memories:
             bot=bot,
             thread=thread,
             identity=identity,
-            name=name,
+            name=" ".join(name.split()),
             place=place,
             direct=bool(direct) and room is None,
             said=said,
