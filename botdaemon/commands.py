@@ -26,6 +26,9 @@ TALKING = (
     CommandSpec("memory", "what bots remember about you"),
     CommandSpec("remember", "have a bot remember something about you", argument="TEXT"),
     CommandSpec("forget", "have it forgotten: a number of /memory, or all", argument="NUMBER"),
+    CommandSpec("relationship", "how you and the bots stand; or begin anew", argument="reset"),
+    CommandSpec("link", "make accounts of yours one person: CODE, yes, no", argument="CODE"),
+    CommandSpec("unlink", "make them separate people again"),
     CommandSpec("whoami", "who you are to this daemon"),
     CommandSpec("pair", "let in the person who was given this code", argument="CODE", admin=True),
 )

@@ -56,16 +56,17 @@ async def opened(directory: Path) -> AsyncIterator[Store]:
         )
         for who, where in ((ADA, HALLWAY), (ADA_ELSEWHERE, ALONE_ELSEWHERE), (BOB, HALLWAY)):
             await store.record_asked(where, f"met {who.account}", who)
-        await store._write(link)
+        await link(store)
         await store.memories.begin("bot")
         yield store
 
 
-def link(db: sqlite3.Connection) -> None:
-    db.execute(
-        """UPDATE identities SET person = (SELECT person FROM identities WHERE account = 'a1')
-        WHERE account = 'a9'"""
-    )
+async def link(store: Store) -> None:
+    """Ada's accounts agree that they are hers."""
+    code = await store.link_code(ADA, ALONE)
+    if await store.give_link_code(code, ADA_ELSEWHERE, ALONE_ELSEWHERE):
+        await store.agree_to_link(ADA)
+        await store.agree_to_link(ADA_ELSEWHERE)
 
 
 async def exchange(

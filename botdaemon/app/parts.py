@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
+from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.bots.canned import CannedBot
@@ -187,7 +188,7 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
 
 
 def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
-    """A bot that draws keeps its pictures in the store."""
+    """A bot that draws keeps its pictures in the store, and one that writes knows people by it."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
@@ -232,8 +233,10 @@ def _briefings(
     config: Config, name: str, engines: Engines, store: Store | None
 ) -> Iterator[Briefing]:
     """Who has something to tell a bot for a turn."""
-    if store is None:  # nothing is known
+    table = config.bots[name]
+    if store is None or not isinstance(table, TextBotConfig):  # nothing is known
         return
+    yield from make_briefings(make_character(config, table), store)
     if (habits := make_habits(config, name, engines)) is not None:
         yield briefing_of(habits, store.memories)
 
@@ -318,5 +321,6 @@ def make_house(
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
         manners=dict(make_manners(config)),
+        characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=status,
     )

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.platforms import (
@@ -60,12 +61,14 @@ __all__ = [
     "LimitsConfig",
     "MemoryConfig",
     "ModelConfig",
+    "MoodConfig",
     "OpenAIConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "StageConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",

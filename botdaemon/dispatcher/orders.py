@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from botdaemon.access import Access
     from botdaemon.dispatcher.agenda import Agenda
+    from botdaemon.dispatcher.linking import Linking
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
+    from botdaemon.dispatcher.relations import Relations
     from botdaemon.dispatcher.remembering import Remembering
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
@@ -58,6 +60,8 @@ class Orders:
         pictures: Pictures,
         agenda: Agenda,
         remembering: Remembering,
+        relations: Relations,
+        linking: Linking,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -69,6 +73,8 @@ class Orders:
         self._pictures = pictures
         self._agenda = agenda
         self._remembering = remembering
+        self._relations = relations
+        self._linking = linking
         self._access = access
         self._about = about
         self._serving = serving
@@ -97,6 +103,9 @@ class Orders:
             "memory": self._remembering.memory,
             "remember": self._remembering.remember,
             "forget": self._remembering.forget,
+            "relationship": self._relations.relationship,
+            "link": self._linking.link,
+            "unlink": self._linking.unlink,
             # Those that lack what they need: see `Pictures.want`.
             "draw": self._pictures.how_to_draw,
             "edit": self._pictures.how_to_edit,
