@@ -358,6 +358,12 @@ class Note:
     weight: int = 1
 
 
+Scope = Literal["room", "person", "person-in-room", "private"]
+"""Where a bot uses what it remembers of a person: in the room where it was learned, with everybody;
+with that person everywhere; with that person in that room; only what it was told alone, alone. What
+it is told alone reaches no room with any of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """Where the tokens of a prompt went. Parts are counted apart; their sum may be a little off."""

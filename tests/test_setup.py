@@ -25,6 +25,7 @@ DOCUMENTS = (
     *("docs/filters.md", "docs/records.md", "docs/schedules.md", "docs/voices.md"),
     "docs/personas.md",
     "docs/relationships.md",
+    *("docs/memory.md", "docs/relationships.md"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -12,6 +12,7 @@ from botdaemon.config.bots import (
 )
 from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
     AccessConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "GovernorConfig",
     "ImageBotConfig",
     "LimitsConfig",
+    "MemoryConfig",
     "ModelConfig",
     "MoodConfig",
     "OpenAIConfig",

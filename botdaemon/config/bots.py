@@ -9,6 +9,7 @@ from pydantic import Field
 from botdaemon.config.base import Table
 from botdaemon.config.feelings import Moods, Stages
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
+from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.values import (
     File,
@@ -57,6 +58,8 @@ class TextBotConfig(_BotConfig, PersonaConfig):
     """most messages of a thread it is shown"""
     budget: BudgetConfig = BudgetConfig()
     """what parts of its prompt may take of the model's context"""
+    memory: MemoryConfig | None = None
+    """what it remembers; by default nothing"""
     stages: Stages = ()
     """how far it comes with a person, step by step"""
     moods: Moods = Field(default_factory=dict)

@@ -24,6 +24,7 @@ from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
 from botdaemon.dispatcher.relations import Relations
+from botdaemon.dispatcher.remembering import Remembering, Remembers
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners"]
+__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners", "Remembers"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -84,6 +85,7 @@ class Dispatcher:
             self._pictures,
             Agenda(store, house.access, house.serving, house.arranging),
             self._desk,
+            Remembering(store, house.remembers, house.serving),
             Relations(store, house.characters, house.arranging.timezone),
             Linking(store, self._mouth),
             house.access,
@@ -163,6 +165,7 @@ class Dispatcher:
                     address=said.address,
                     who=said.author,
                     direct=event.direct,
+                    message=recorded.message,
                     of=said.reply_to,
                 )
             )

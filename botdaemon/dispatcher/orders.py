@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
     from botdaemon.dispatcher.relations import Relations
+    from botdaemon.dispatcher.remembering import Remembering
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
@@ -41,6 +42,8 @@ class Order:
     who: Identity
     #: it was given in a direct channel
     direct: bool = False
+    #: the message it was typed in; 0: it was not typed
+    message: int = 0
     #: the platform's id of the message that was replied to, or that carries the button
     of: str = ""
     #: it was a button: it belongs to that very message
@@ -58,6 +61,7 @@ class Orders:
         pictures: Pictures,
         agenda: Agenda,
         desk: Desk,
+        remembering: Remembering,
         relations: Relations,
         linking: Linking,
         access: Access,
@@ -69,6 +73,7 @@ class Orders:
         self._pictures = pictures
         self._agenda = agenda
         self._desk = desk
+        self._remembering = remembering
         self._relations = relations
         self._linking = linking
         self._access = access
@@ -97,6 +102,9 @@ class Orders:
             "schedules": self._agenda.schedules,
             "quiet": self._agenda.quiet,
             "timezone": self._agenda.timezone,
+            "memory": self._remembering.memory,
+            "remember": self._remembering.remember,
+            "forget": self._remembering.forget,
             "relationship": self._relations.relationship,
             "link": self._linking.link,
             "unlink": self._linking.unlink,

@@ -36,12 +36,15 @@ from botdaemon.store import (
     wishes,
 )
 from botdaemon.store.archive import Readers, Tail
+from botdaemon.store.facts import Exchange, Fact
 from botdaemon.store.forgetting import Forgotten, Person
 from botdaemon.store.links import Link
+from botdaemon.store.memories import Memories
 from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
 from botdaemon.store.slots import Decided
+from botdaemon.store.summaries import Summary
 from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
@@ -78,12 +81,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Decided",
+    "Exchange",
+    "Fact",
     "Forgotten",
     "Link",
     "Listed",
+    "Memories",
     "Person",
     "Quiet",
     "Store",
+    "Summary",
     "Want",
     "open_store",
 ]
@@ -106,6 +113,8 @@ class Store:
         self._seq = tail.seq  # the writer's thread only
         self._mirrors: frozenset[str] = frozenset()
         self._bots: frozenset[str] = frozenset()
+        #: what bots remember
+        self.memories = Memories(readers, tail, self._write, clock)
 
     def _next_seq(self) -> int:
         self._seq += 1
