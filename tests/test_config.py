@@ -178,6 +178,14 @@ model = "x"
             'bots.p.improve: "drawing" is an image model, name a text model',
         ),
         (
+            '[bots.p]\nkind = "text"\nmodel = "far"\nmemory = { facts = "drawing" }',
+            'bots.p.memory.facts: "drawing" is an image model, name a text model',
+        ),
+        (
+            '[bots.p]\nkind = "text"\nmodel = "far"\nmemory = { summarise = "near" }',
+            'bots.p.memory.summarise: there is no model "near"',
+        ),
+        (
             '[bots.t]\nkind = "text"\nmodel = "writing"\nadapter = "jo"',
             'bots.t.adapter: models.writing has no adapter "jo", did you mean "joe"?',
         ),
@@ -589,7 +597,7 @@ _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "most_characters", "messages"),
     *("examples", "budget"),
-    *("stages", "moods"),
+    *("stages", "moods", "memory"),
 )
 
 
