@@ -449,9 +449,7 @@ async def test_nothing_from_before_a_bot_had_a_memory_is_read(tmp_path: Path) ->
         assert len(await store.memories.stretch("bot", thread, 10**9, 1, 9)) == 6
 
 
-async def test_what_is_remembered_survives_a_restart_with_what_it_stands_for(
-    tmp_path: Path,
-) -> None:
+async def test_what_is_remembered_survives_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         it = await learn(store, "keeps bees")
         await summarise(store, it.thread, [*it.said])
