@@ -16,6 +16,7 @@ from botdaemon.dispatcher.agenda import Agenda, Arranging
 from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
 from botdaemon.dispatcher.house import House
+from botdaemon.dispatcher.judges import Judge
 from botdaemon.dispatcher.letters import relay
 from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners"]
+__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Judge", "Limits", "Manners"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -60,7 +61,7 @@ class Dispatcher:
         self._house = house
         self._post = post
         self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
-        self._ears = Ears(store, house.heard, house.manners)
+        self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns = Turns(
             store,

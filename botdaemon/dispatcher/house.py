@@ -14,6 +14,7 @@ from botdaemon.filters import NOTHING, Filter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from botdaemon.dispatcher.judges import Judge
     from botdaemon.dispatcher.manners import Manners
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
@@ -46,6 +47,7 @@ class House:
     longest_message: int = 16_000
     #: what nobody hears, and how each bot hears and speaks
     heard: Filter = NOTHING
+    heard_judges: tuple[Judge, ...] = ()
     manners: Mapping[str, Manners] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0

@@ -24,6 +24,7 @@ from botdaemon.store import (
     held,
     intake,
     letters,
+    origins,
     pairings,
     quiet,
     rooms,
@@ -35,6 +36,7 @@ from botdaemon.store import (
 )
 from botdaemon.store.archive import Readers, Tail
 from botdaemon.store.forgetting import Forgotten, Person
+from botdaemon.store.origins import Account
 from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
@@ -53,6 +55,7 @@ from botdaemon.types import (
     Letter,
     Message,
     Obligation,
+    Origin,
     Posted,
     Pressed,
     Reacted,
@@ -71,7 +74,17 @@ if TYPE_CHECKING:
     from botdaemon.store.intake import Relay, Route
     from botdaemon.store.slots import Govern
 
-__all__ = ["Decided", "Forgotten", "Listed", "Person", "Quiet", "Store", "Want", "open_store"]
+__all__ = [
+    "Account",
+    "Decided",
+    "Forgotten",
+    "Listed",
+    "Person",
+    "Quiet",
+    "Store",
+    "Want",
+    "open_store",
+]
 
 T = TypeVar("T")
 
@@ -255,12 +268,34 @@ class Store:
         return await self._write(lambda db: turns.claim(db, turn, history))
 
     async def say(
-        self, said: Message, letters: Sequence[Letter], *, close: str = "", error: str = ""
+        self,
+        said: Message,
+        letters: Sequence[Letter],
+        *,
+        close: str = "",
+        error: str = "",
+        origin: Origin | None = None,
     ) -> int:
         """A bot's answer or the daemon's notice, with its letters; with `close`, the end of the
         message's turn in that state. Returns the message's id, 0 when the turn had ended."""
         return await self._write(
-            lambda db: turns.say(db, said, letters, self._next_seq, close=close, error=error)
+            lambda db: turns.say(
+                db,
+                said,
+                letters,
+                self._next_seq,
+                close=close,
+                error=error,
+                origin=origin,
+            )
+        )
+
+    async def account(
+        self, thread: int, address: Address, platform_id: str, who: Identity
+    ) -> Account | None:
+        """How an answer came about; see `origins.account`."""
+        return await self._write(
+            lambda db: origins.account(db, thread, address, platform_id, who)
         )
 
     async def end_turn(self, turn: int, state: str, error: str = "") -> None:
