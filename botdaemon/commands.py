@@ -18,6 +18,7 @@ TALKING = (
     CommandSpec("status", "what is running, what waits"),
     CommandSpec("queue", "who waits for what, and how long"),
     CommandSpec("bots", "who answers here"),
+    CommandSpec("why", "how an answer came about; reply to it, or the newest is meant"),
     CommandSpec("remind", "be reminded: in 20 minutes tea", argument="WHEN TEXT"),
     CommandSpec("every", "have a bot write: monday 9:00 TEXT", argument="WHEN TEXT"),
     CommandSpec("schedules", "when bots write first here", argument="delete NUMBER"),

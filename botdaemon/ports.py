@@ -1,8 +1,8 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, `Classifier`
-is what looks through what both say. All of them are structural: nothing inherits from them.
+`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, and a
+`Classifier` looks through what is said. All of them are structural: nothing inherits from them.
 """
 
 from __future__ import annotations

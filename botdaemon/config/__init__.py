@@ -6,11 +6,18 @@ Knows no module of the house but `types` and `errors`, and nothing of what the v
 from botdaemon.config.bots import (
     BotConfig,
     CannedBotConfig,
+    CheckerConfig,
+    EnrichConfig,
     ImageBotConfig,
     StyleConfig,
     TextBotConfig,
 )
-from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.manners import (
+    ClassifierFilterConfig,
+    CrowdConfig,
+    FilterConfig,
+    FiltersConfig,
+)
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -30,6 +37,7 @@ from botdaemon.config.tables import (
     RoomConfig,
 )
 from botdaemon.config.thinking import (
+    ClassifierConfig,
     DeviceConfig,
     DiffusersConfig,
     EchoConfig,
@@ -46,12 +54,17 @@ __all__ = [
     "BotConfig",
     "CannedBotConfig",
     "ChatConfig",
+    "CheckerConfig",
+    "ClassifierConfig",
+    "ClassifierFilterConfig",
     "Config",
+    "CrowdConfig",
     "DaemonConfig",
     "DeviceConfig",
     "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "EnrichConfig",
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",

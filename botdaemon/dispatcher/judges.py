@@ -1,5 +1,5 @@
-"""Classifiers that look through what is said: which of their labels hold a text back. Knows no model
-but by `Classifier`, and no bot."""
+"""Classifiers that look through what is said: which of their labels hold a text back. Knows no
+model but by `Classifier`, and no bot."""
 
 from __future__ import annotations
 

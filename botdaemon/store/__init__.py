@@ -294,9 +294,7 @@ class Store:
         self, thread: int, address: Address, platform_id: str, who: Identity
     ) -> Account | None:
         """How an answer came about; see `origins.account`."""
-        return await self._write(
-            lambda db: origins.account(db, thread, address, platform_id, who)
-        )
+        return await self._write(lambda db: origins.account(db, thread, address, platform_id, who))
 
     async def end_turn(self, turn: int, state: str, error: str = "") -> None:
         """Close a turn without a word."""
@@ -475,6 +473,11 @@ class Store:
             (json.dumps(list(identities)),),
         )
         return dict(rows)
+
+    async def known_names(self) -> set[str]:
+        """What everybody is called whom the daemon has ever met."""
+        rows = await self._readers.all("SELECT DISTINCT name FROM identities")
+        return {name for (name,) in rows}
 
     async def paired(self, who: Identity) -> bool:
         """Whether an admin has let the account write directly."""

@@ -208,8 +208,8 @@ def _empty(db: sqlite3.Connection, next_seq: Callable[[], int], now: float) -> i
     """Take everything out of the messages in `gone`, which are deleted from then on."""
     ids = [id for (id,) in db.execute("SELECT id FROM temp.gone ORDER BY id").fetchall()]
     db.executemany(
-        """UPDATE messages SET text = '', bubbles = '', has_files = 0, deleted_at = coalesce(deleted_at, ?),
-            seq = ? WHERE id = ?""",
+        """UPDATE messages SET text = '', bubbles = '', has_files = 0,
+            deleted_at = coalesce(deleted_at, ?), seq = ? WHERE id = ?""",
         [(now, next_seq(), id) for id in ids],
     )
     db.execute("DELETE FROM message_files WHERE message IN temp.gone")

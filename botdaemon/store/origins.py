@@ -1,5 +1,5 @@
-"""How answers came about, kept for whoever asks (/why). Runs inside a transaction; knows no model and
-no bot."""
+"""How answers came about, kept for whoever asks (/why). Runs inside a transaction; knows no model
+and no bot."""
 
 from __future__ import annotations
 
