@@ -1,5 +1,5 @@
-"""Bots that speak as a crowd, and what text bots are told before they answer, made. Knows no life of
-any part."""
+"""Bots that speak as a crowd, and what text bots are told before they answer, made. Knows no life
+of any part."""
 
 from __future__ import annotations
 

@@ -125,7 +125,8 @@ async def serve_models(
     config: Config, host: str, port: int, key: str | None, ready: Callable[[str], None]
 ) -> None:
     """Offer every model of the configuration but classifiers, and every adapter of it as
-    MODEL:ADAPTER, as an OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its address."""
+    MODEL:ADAPTER, as an OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its
+    address."""
     async with AsyncExitStack() as stack:
         offered = [
             name for name, one in config.models.items() if not isinstance(one, ClassifierConfig)

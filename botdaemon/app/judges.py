@@ -1,5 +1,5 @@
-"""The classifiers that the configuration has look through texts and pictures, made. Knows no life of
-any part."""
+"""The classifiers that the configuration has look through texts and pictures, made. Knows no life
+of any part."""
 
 from __future__ import annotations
 

@@ -272,7 +272,8 @@ def make_house(
     changed: Callable[[], None] = lambda: None,
     classifiers: Mapping[str, Classifier] | None = None,
 ) -> House:
-    """`classifiers` are those that look through what is said; `changed` is told when a schedule may be due earlier than the next one was."""
+    """`classifiers` are those that look through what is said; `changed` is told when a schedule may
+    be due earlier than the next one was."""
     serving = {name: _served(config, name) for name in adapters}
     chats = {
         name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)

@@ -7,7 +7,7 @@ import copy
 import random
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import coolname
 from coolname.data import config
@@ -28,7 +28,7 @@ _LOOKS_LIKE = (
     ("5", "s"),
 )
 #: an adjective and an animal, of 370,000
-_words = coolname.RandomGenerator(copy.deepcopy(config))
+_words = coolname.RandomGenerator(cast("coolname.CoolnameConfigT", copy.deepcopy(config)))
 
 
 def draw(seed: str, count: int, chosen: Sequence[str], taken: Collection[str]) -> list[str]:
