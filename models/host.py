@@ -94,11 +94,11 @@ class Host:
                         painter.take(Job(id, image))
                     else:
                         self._unknown(id, image.model)
-                case {"do": "classify", "id": id, "request": {"model": model, **what}}:
-                    if judge := self._classifiers.get(model):
-                        judge.take(Job(id, frames.unpack_classified(what)))
+                case {"do": "classify", "id": id, "request": packed}:
+                    if judge := self._classifiers.get(packed["model"]):
+                        judge.take(Job(id, frames.unpack_classified(packed)))
                     else:
-                        self._unknown(id, model)
+                        self._unknown(id, packed["model"])
                 case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
                     self._switch(name, edition, directory)
                 case {"do": "cancel", "id": id}:
