@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from tokenizers import Tokenizer
 
 from botdaemon.errors import EngineFailed, ModelUnusable
 from models import labels, torch_device
@@ -46,15 +47,12 @@ class TransformersClassifier:
             else transformers.AutoModelForImageClassification
         )
         self._model = loading.load(name, directory, chosen, auto=auto).eval()
-        reads: Any = transformers.AutoTokenizer if texts else transformers.AutoImageProcessor
         try:
-            self._reader: Any = reads.from_pretrained(
-                directory, local_files_only=True, trust_remote_code=False
-            )
-        except Exception as error:  # whatever the library raises, the operator must mend the model
-            reason = " ".join(str(error).split())[:300]
+            self._reader: Any = self._tokenizer(directory) if texts else _processor(directory)
+        except Exception as error:  # whatever a library raises, the operator must mend the model
+            why_not = " ".join(str(error).split())[:300]
             raise ModelUnusable(
-                f'model "{name}" in {directory} cannot be loaded: {reason}'
+                f'model "{name}" in {directory} cannot be loaded: {why_not}'
             ) from error
         config = self._model.config
         # One score alone says yes or no; so does each of several that do not exclude each other.
@@ -102,26 +100,23 @@ class TransformersClassifier:
             pixels = self._reader(images=picture, return_tensors="pt")["pixel_values"]
             yield {"pixel_values": pixels.to(self._device, self._model.dtype)}
             return
-        window = self._window()
-        read = self._reader(
-            what,
-            truncation=True,
-            max_length=window,
-            stride=window // _OVERLAP,
-            return_overflowing_tokens=True,
-        )
-        for number in range(len(read["input_ids"])):
-            yield {
-                key: torch.tensor([read[key][number]], device=self._device)
-                for key in self._reader.model_input_names
-                if key in read
-            }
+        read = self._reader.encode(what)
+        for piece in (read, *read.overflowing):
+            if piece.ids:
+                yield {
+                    "input_ids": torch.tensor([piece.ids], device=self._device),
+                    "attention_mask": torch.tensor([piece.attention_mask], device=self._device),
+                }
 
-    def _window(self) -> int:
-        most = int(self._reader.model_max_length)
-        # RoBERTa counts its positions from two on, and not every tokenizer says what is the most.
-        most = min(most, getattr(self._model.config, "max_position_embeddings", _WINDOW + 2) - 2)
-        return max(min(most, _WINDOW), 8)
+    def _tokenizer(self, directory: Path) -> Tokenizer:
+        """It cuts a text into windows, the first with the others as its `overflowing`."""
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        # RoBERTa counts its positions from two on.
+        most = getattr(self._model.config, "max_position_embeddings", _WINDOW + 2) - 2
+        window = max(min(most, _WINDOW), 8)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(window, stride=window // _OVERLAP)
+        return tokenizer
 
     @property
     def bytes(self) -> int:
@@ -139,3 +134,9 @@ class TransformersClassifier:
     def wake(self) -> None:
         """Come back to the device."""
         self._model.to(self._device)
+
+
+def _processor(directory: Path) -> Any:
+    return transformers.AutoImageProcessor.from_pretrained(
+        directory, local_files_only=True, trust_remote_code=False
+    )
