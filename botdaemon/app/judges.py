@@ -56,6 +56,8 @@ def _misfits(
     of: str,
     card: Callable[[str], ClassifierCard],
 ) -> Iterator[tuple[Where, str]]:
+    if not least:
+        return
     told = card(model)
     if told.of != of:
         yield (*where[:-1], "model"), f'"{model}" classifies {told.of}, name one that does {of}'
