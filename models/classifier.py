@@ -137,6 +137,5 @@ class TransformersClassifier:
 
 
 def _processor(directory: Path) -> Any:
-    return transformers.AutoImageProcessor.from_pretrained(
-        directory, local_files_only=True, trust_remote_code=False
-    )
+    auto: Any = transformers.AutoImageProcessor
+    return auto.from_pretrained(directory, local_files_only=True, trust_remote_code=False)

@@ -564,17 +564,17 @@ def documented_keys() -> set[tuple[str, str, str]]:
     """The keys of the example that follow a comment, as (section, kind, name), "" being any kind.
     Those behind a # count."""
     found: set[tuple[str, str, str]] = set()
-    section, kind, before = "", "", ""
+    section, kind, owner, before = "", "", "", ""
     for line in EXAMPLE.read_text().splitlines():
         prose = before.startswith("# ") and not _KEY.fullmatch(before)
         if header := _HEADER.fullmatch(line):
             section, _, rest = header["path"].partition(".")
             if inner := next((name for name in rest.split(".") if name in _INNER), ""):
-                found |= {(section, kind, inner), (section, "", inner)} if prose else set()
+                found |= {(section, owner, inner), (section, "", inner)} if prose else set()
                 section, kind = inner, ""
         elif key := _KEY.fullmatch(line):
             if key["key"] == "kind":
-                kind = key["value"].strip('"')
+                owner = kind = key["value"].strip('"')
             if prose:
                 found |= {(section, kind, key["key"]), (section, "", key["key"])}
         before = line
@@ -584,7 +584,8 @@ def documented_keys() -> set[tuple[str, str, str]]:
 #: tables within tables, which stand for themselves wherever they are
 _INNER = (
     *("sampling", "access", "styles"),
-    *("filters", "heard", "said", "most_characters", "messages"),
+    *("filters", "heard", "said", "classifier", "most_characters", "messages", "crowd"),
+    *("enrich", "checker"),
 )
 
 
@@ -640,7 +641,7 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         config = parse("\n".join(kept), EXAMPLE)
         kinds = {"terminal", "web", "discord", "slack", "telegram"}
         assert {adapter.kind for adapter in config.adapters.values()} == kinds
-        kinds = {"transformers", "diffusers", "openai", "echo"}
+        kinds = {"transformers", "diffusers", "classifier", "openai", "echo"}
         assert {model.kind for model in config.models.values()} == kinds
 
 

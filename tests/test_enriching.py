@@ -18,7 +18,7 @@ from botdaemon.bots.enriching import TASK, Enricher
 from botdaemon.bots.telling import Telling, ToldBot
 from botdaemon.config import AccessConfig, parse
 from botdaemon.errors import ConfigError, EngineFailed
-from botdaemon.types import Bubble, Note, Origin, Turn
+from botdaemon.types import Bubble, Note, Origin, Piece, Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from house import Home
 
     from botdaemon.ports import Briefing
-    from botdaemon.types import Draft, Piece, TextRequest
+    from botdaemon.types import Draft, TextRequest
 
 ASKED = turn(said("Ann", "I have a cat called Tom"), said("JOE", "nice"), said("Ann", "is he old?"))
 
@@ -82,13 +82,13 @@ async def test_the_model_is_told_what_is_meant_and_reads_the_persons_own_words_t
 class Broken(ScriptedEngine):
     async def generate(self, request: TextRequest) -> AsyncGenerator[Piece]:
         raise EngineFailed("broken")
-        yield
+        yield Piece(text="")
 
 
 class Endless(ScriptedEngine):
     async def generate(self, request: TextRequest) -> AsyncGenerator[Piece]:
         await asyncio.Event().wait()
-        yield
+        yield Piece(text="")
 
 
 @pytest.mark.parametrize(

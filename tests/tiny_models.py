@@ -239,7 +239,7 @@ def text_classifier(*, each: bool = False) -> Path:
         problem_type="multi_label_classification" if each else "single_label_classification",
         pad_token_id=0,
     )
-    model = BertForSequenceClassification(config)
+    model: Any = BertForSequenceClassification(config)
     with torch.no_grad():
         _silence(model)
         # One word is loud in one number; attention, which is even, adds it to the first token,
@@ -271,7 +271,7 @@ def picture_classifier() -> Path:
         id2label={0: "normal", 1: "nsfw"},
         label2id={"normal": 0, "nsfw": 1},
     )
-    model = ViTForImageClassification(config)
+    model: Any = ViTForImageClassification(config)
     with torch.no_grad():
         _silence(model)
         # The red of the one patch becomes one number, which attention hands to the first token.
