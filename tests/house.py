@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdaemon.config import AccessConfig
+    from botdaemon.feelings import Character
     from botdaemon.types import File, Message
 
 
@@ -185,6 +186,7 @@ async def home(
     heard: Filter = NOTHING,
     heard_judges: tuple[Judge, ...] = (),
     manners: Mapping[str, Manners] | None = None,
+    characters: Mapping[str, Character] | None = None,
     keep: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Home]:
@@ -224,6 +226,7 @@ async def home(
                 heard=heard,
                 heard_judges=heard_judges,
                 manners=manners or {},
+                characters=characters or {},
             ),
             outboxes,
             await stack.enter_async_context(background()),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import crowds, imports, judges
+from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
@@ -206,13 +207,15 @@ def make_writer(
 
 
 def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
-    """A bot that draws keeps its pictures in the store, and a crowd looks there for names that
-    nobody has."""
+    """A bot that draws keeps its pictures in the store, one that writes knows people by it, and a
+    crowd looks there for names that nobody has."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
             telling = Telling(
-                table.model, enricher=crowds.make_enricher(table.enrich, name, engines)
+                table.model,
+                make_briefings(make_character(config, table), store),
+                crowds.make_enricher(table.enrich, name, engines),
             )
             writer = make_writer(config, name, engines, [telling.notes])
             return ToldBot(crowds.as_crowd(writer, table.crowd, config, store), telling)
@@ -329,5 +332,6 @@ def make_house(
         heard=make_filter(config.filters.heard),
         heard_judges=judges.of_what_is_heard(config.filters, classifiers or {}),
         manners=dict(make_manners(config, classifiers or {})),
+        characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=status,
     )

@@ -12,6 +12,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import (
     ClassifierFilterConfig,
     CrowdConfig,
@@ -71,12 +72,14 @@ __all__ = [
     "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
+    "MoodConfig",
     "OpenAIConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "StageConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",

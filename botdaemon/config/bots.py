@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from botdaemon.config.base import Table
+from botdaemon.config.feelings import Moods, Stages
 from botdaemon.config.manners import CrowdConfig, FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
@@ -83,6 +84,10 @@ class TextBotConfig(_WritingBotConfig):
     """how tokens are chosen, over what the model says"""
     enrich: EnrichConfig | None = None
     """a model that says what a question means before it is answered"""
+    stages: Stages = ()
+    """how far it comes with a person, step by step"""
+    moods: Moods = Field(default_factory=dict)
+    """moods that it may be in"""
 
 
 class CannedBotConfig(_WritingBotConfig):

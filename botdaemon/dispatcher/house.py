@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from botdaemon.dispatcher.judges import Judge
     from botdaemon.dispatcher.manners import Manners
+    from botdaemon.feelings import Character
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
 
@@ -49,6 +50,8 @@ class House:
     heard: Filter = NOTHING
     heard_judges: tuple[Judge, ...] = ()
     manners: Mapping[str, Manners] = field(default_factory=dict)
+    #: how each bot may feel about people
+    characters: Mapping[str, Character] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
     arranging: Arranging = field(default_factory=Arranging)
