@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from house import CueBot
@@ -47,9 +47,17 @@ RULES = Rules(
 )
 
 
-def _schedule(name: str, bot: str, when: Cron | Every | Silence, **more: object) -> Schedule:
-    return Schedule(  # type: ignore[arg-type]  # mypy cannot see through the options
-        **{"name": name, "bot": bot, "when": when, "room": "den", "cue": Cue(prompt=name), **more}
+def _schedule(
+    name: str,
+    bot: str,
+    when: Cron | Every | Silence,
+    *,
+    missed: Literal["skip", "once"] = "skip",
+    jitter: float = 0.0,
+) -> Schedule:
+    cue = Cue(prompt=name)
+    return Schedule(
+        name=name, bot=bot, when=when, room="den", cue=cue, missed=missed, jitter=jitter
     )
 
 
@@ -107,18 +115,18 @@ async def _live(it: World, days: int, people: People) -> _Diary:
     while it.time.now < end:
         due_in = await it.store.due_in()
         due = end if due_in is None else it.time.now + max(0.0, due_in)
-        saying = coming[0] if coming else None
-        until = min(end, due, saying.at if saying else end)
+        following = coming[0] if coming else None
+        until = min(end, due, following.at if following else end)
         for shown in await it.until(until):
             if shown.text.startswith("about "):
                 diary.first.append(until)
                 for answer in people.to(until):
                     heapq.heappush(coming, answer)
-        if saying is not None and coming[0] is saying and until == saying.at < end:
+        if following is not None and coming[0] is following and until == following.at < end:
             heapq.heappop(coming)
-            await it.say(saying.text, who=saying.who)
+            await it.say(following.text, who=following.who)
             await it.settled()
-            (diary.quiet if saying.text.startswith("/") else diary.said).append(until)
+            (diary.quiet if following.text.startswith("/") else diary.said).append(until)
     return diary
 
 

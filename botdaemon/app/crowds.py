@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdaemon.bots import names
 from botdaemon.bots.crowd import CrowdBot
 from botdaemon.bots.enriching import TASK, Enricher
 
@@ -24,6 +23,8 @@ def as_crowd(bot: Bot, table: CrowdConfig | None, config: Config, store: Store |
     knows, and no bot's."""
     if table is None or store is None:
         return bot
+    from botdaemon.bots import names  # its word lists take a tenth of a second
+
     bots = {one for name, other in config.bots.items() for one in (name, *other.names)}
 
     async def namer(turn: Turn, count: int) -> Sequence[str]:

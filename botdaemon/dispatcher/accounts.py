@@ -27,7 +27,10 @@ class Accounts:
         if account is None:
             raise Refused("Nobody has answered anything here yet.")
         if account.origin is None:
-            return f"All I know of it is that **{plain(account.bot)}** said it, without a model."
+            return (
+                f"**{plain(account.bot)}** said it, without a text model or before it was noted how"
+                " answers come about."
+            )
         return _told(account, account.origin, self._access.is_admin(order.who))
 
 
