@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["text", "image"]
+Kind = Literal["text", "image", "classifier"]
 
 _MIB = 2**20
 #: bytes of a number in safetensors (https://huggingface.co/docs/safetensors); others have their own
@@ -60,7 +60,7 @@ def estimate(
         for files in weight_files(directory).values()
     ]
     weights = sum(parts)
-    if kind == "text":
+    if kind != "image":
         return Footprint(load=weights, peak=int(_TEXT_PEAK + weights * _TEXT_PEAK_SHARE)), weights
     peak = _picture(directory, width)
     if part_by_part and device != "cpu":

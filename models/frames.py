@@ -5,6 +5,7 @@ A frame is four bytes of length and a JSON object, over a socket pair. From the 
     {"do": "hello", "device": NAME, "memory": BYTES, "models": {NAME: {...}}}   first, once
     {"do": "generate", "id": N, "request": {...}}
     {"do": "draw", "id": N, "request": {...}}
+    {"do": "classify", "id": N, "request": {"model", "text" or "picture"}}
     {"do": "cancel", "id": N}
 
 From the model process, which is over when the socket is:
@@ -16,6 +17,7 @@ From the model process, which is over when the socket is:
     {"is": "progress", "id": N, "step", "steps", "left", "preview"}
     {"is": "picture", "id": N, "content", "request", "notes", "unsafe"}
     {"is": "drawn", "id": N}                                                 ends N
+    {"is": "classified", "id": N, "labels": {LABEL: PROBABILITY}}            ends N
     {"is": "failed", "id": N, "error": CLASS, "message"}                     ends N
     {"is": "cancelled", "id": N, "tokens"}                                   ends N
     {"is": "log", "level", "logger", "message"}
@@ -137,6 +139,17 @@ def pack_image_request(request: ImageRequest) -> Frame:
 def unpack_image_request(data: Frame) -> ImageRequest:
     adapters = tuple((name, weight) for name, weight in data["adapters"])
     return ImageRequest(**data | {"adapters": adapters, "source": b64decode(data["source"])})
+
+
+def pack_classified(model: str, what: str | bytes) -> Frame:
+    """What is to be classified."""
+    if isinstance(what, bytes):
+        return {"model": model, "picture": b64encode(what).decode()}
+    return {"model": model, "text": what}
+
+
+def unpack_classified(data: Frame) -> str | bytes:
+    return b64decode(data["picture"]) if "picture" in data else str(data["text"])
 
 
 def pack_drawn(drawn: Progress | Picture) -> Frame:

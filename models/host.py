@@ -25,12 +25,13 @@ from models import frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
-from models.runners import ImageRunner, Job, TextRunner
+from models.runners import ClassifierRunner, ImageRunner, Job, TextRunner
 from models.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from models.classifier import TransformersClassifier
     from models.image.engine import DiffusersEngine
     from models.text import TransformersEngine
 
@@ -45,6 +46,7 @@ class Host:
         self._wire = wire
         self._texts: dict[str, TextRunner] = {}
         self._images: dict[str, ImageRunner] = {}
+        self._classifiers: dict[str, ClassifierRunner] = {}
         models = self._models = hello["models"]
         turnstile = Turnstile()
         ledger = Ledger(
@@ -58,13 +60,19 @@ class Host:
                 text = TextRunner(name, _TextRecipe(name, told), memory, turnstile, wire)
                 self._texts[name] = text
                 memory.add(text)
+            elif told["kind"] == "classifier":
+                recipe = _ClassifierRecipe(name, told)
+                classifier = ClassifierRunner(name, recipe, memory, turnstile, wire)
+                self._classifiers[name] = classifier
+                memory.add(classifier)
             else:
                 image = ImageRunner(name, _ImageRecipe(name, told), memory, turnstile, wire)
                 self._images[name] = image
                 memory.add(image)
-        self._runners: tuple[TextRunner | ImageRunner, ...] = (
+        self._runners: tuple[TextRunner | ImageRunner | ClassifierRunner, ...] = (
             *self._texts.values(),
             *self._images.values(),
+            *self._classifiers.values(),
         )
         for runner in self._runners:
             runner.start(load=models[runner.name]["load"])
@@ -86,6 +94,11 @@ class Host:
                         painter.take(Job(id, image))
                     else:
                         self._unknown(id, image.model)
+                case {"do": "classify", "id": id, "request": packed}:
+                    if judge := self._classifiers.get(packed["model"]):
+                        judge.take(Job(id, frames.unpack_classified(packed)))
+                    else:
+                        self._unknown(id, packed["model"])
                 case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
                     self._switch(name, edition, directory)
                 case {"do": "cancel", "id": id}:
@@ -163,6 +176,27 @@ class _ImageRecipe:
             adapters={adapter: Path(path) for adapter, path in told["adapters"].items()},
             offload=told["offload"],
             checker=told["checker"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassifierRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "text"):
+            _settle_threads()
+
+    def make(self) -> TransformersClassifier:
+        from models.classifier import TransformersClassifier
+
+        told = self.told
+        return TransformersClassifier(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
         )
 
 

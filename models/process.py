@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
+    ClassifierCard,
     ImageCard,
     ImageRequest,
     ModelCard,
@@ -29,7 +30,7 @@ from botdaemon.types import (
     Sampling,
     TextRequest,
 )
-from models import formats, frames, preflight
+from models import formats, frames, labels, preflight
 from models.devices import ORDER
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
@@ -78,10 +79,16 @@ class ModelSpec:
     #: what it takes, if that is known or estimated
     footprint: Footprint = field(default_factory=lambda: Footprint(load=0, peak=0))
 
+    @property
+    def kind(self) -> preflight.Kind:
+        """What sort of model it is."""
+        if isinstance(self, ClassifierSpec):
+            return "classifier"
+        return "text" if isinstance(self, TextSpec) else "image"
+
     def resolve(self, base: Path) -> Path:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
-        kind: Literal["text", "image"] = "text" if isinstance(self, TextSpec) else "image"
-        return preflight.resolve(self.path, base=base, revision=self.revision, kind=kind)
+        return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
 
     def need(self, name: str) -> Need:
         """What it asks of its device, for the ledger."""
@@ -120,6 +127,11 @@ class ImageSpec(ModelSpec):
 
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierSpec(ModelSpec):
+    """A classifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +230,28 @@ class ModelImageEngine:
         return metadata.read(picture)
 
 
+class ModelClassifier:
+    """A classifier of a process: a `Classifier`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: ClassifierCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> ClassifierCard:
+        return self._card
+
+    async def classify(self, what: str | bytes) -> Mapping[str, float]:
+        life = await self._process.life()
+        with life.request("classify", frames.pack_classified(self._model, what)) as inbox:
+            found = await inbox.get()
+            if isinstance(found, BotdaemonError):
+                raise found
+            assert isinstance(found, dict)
+            return found
+
+
 class ModelProcess(Lasting):
     """One model process through all its lives."""
 
@@ -247,6 +281,7 @@ class ModelProcess(Lasting):
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
+        self._classifiers: dict[str, ModelClassifier] = {}
         self._restarts = 0
         self._life: Life | None = None
         #: the life that is to come, or its failure to; replaced after each attempt
@@ -271,6 +306,9 @@ class ModelProcess(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._images[model]
+
+    def classifier(self, model: str) -> ModelClassifier:
+        return self._classifiers[model]
 
     @property
     def pid(self) -> int:
@@ -327,15 +365,18 @@ class ModelProcess(Lasting):
             case TextSpec():
                 editions = self._lookout.add(name, directory, spec.sampling)
                 self._texts[name] = ModelTextEngine(self, name, editions, spec.sampling)
-                return told | {"kind": "text"}
+                return told | {"kind": spec.kind}
             case ImageSpec():
                 from models.image import manners
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
-                return told | {"kind": "image"}
+                return told | {"kind": spec.kind}
+            case ClassifierSpec():
+                self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))
+                return told | {"kind": spec.kind}
             case _:
-                raise TypeError(f"{name} is neither a text model nor an image model")
+                raise TypeError(f"{name} is no text model, no image model and no classifier")
 
     # --- supervision -------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.config import DiffusersConfig, TransformersConfig
-from models.process import ImageSpec, TextSpec
+from botdaemon.config import ClassifierConfig, DiffusersConfig, TransformersConfig
+from models.process import ClassifierSpec, ImageSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +34,12 @@ def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
                 )
             case DiffusersConfig():
                 specs[name] = ImageSpec(**_common(table), checker=table.checker)
+            case ClassifierConfig():
+                specs[name] = ClassifierSpec(**_common(table))
     return specs
 
 
-def _common(table: TransformersConfig | DiffusersConfig) -> dict[str, Any]:
+def _common(table: TransformersConfig | DiffusersConfig | ClassifierConfig) -> dict[str, Any]:
     return {
         "path": str(table.path or table.hub),
         "revision": table.revision,

@@ -10,7 +10,7 @@ models in by name.
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
-from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
+from botdaemon.app.look import inspect_model, label_problems, probe, setup_guide, weigh
 from botdaemon.app.records import export, held
 from botdaemon.app.voices import (
     build,
@@ -42,6 +42,7 @@ __all__ = [
     "forget",
     "held",
     "inspect_model",
+    "label_problems",
     "listing",
     "misfits",
     "offer",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
-from botdaemon.app import imports
+from botdaemon.app import imports, judges
 from botdaemon.config import (
+    ClassifierConfig,
     Config,
     DiffusersConfig,
     EchoConfig,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import ImageEngine, TextEngine
+    from botdaemon.ports import Classifier, ImageEngine, TextEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,14 @@ class Engines:
 
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
+    classifiers: Mapping[str, Classifier]
     status: Callable[[], list[str]]
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think with, and those that answer in their place."""
-    names = set()
+    """The models that bots think with, those that answer in their place, and those that look
+    through what is said."""
+    names = set(judges.classifiers(config))
     for bot in config.bots.values():
         if isinstance(bot, TextBotConfig | ImageBotConfig):
             names.add(bot.model)
@@ -47,6 +50,8 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.improve)
         if isinstance(bot, TextBotConfig) and bot.memory is not None:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
+        if isinstance(bot, TextBotConfig) and bot.enrich is not None:
+            names.add(bot.enrich.model)
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -63,6 +68,7 @@ async def make_engines(
     chosen = {name: config.models[name] for name in sorted(names)}
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
+    classifiers: dict[str, Classifier] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -82,6 +88,8 @@ async def make_engines(
                 text[name] = fleet.text(name)
             case DiffusersConfig():
                 image[name] = fleet.image(name)
+            case ClassifierConfig():
+                classifiers[name] = fleet.classifier(name)
             case OpenAIConfig():
                 kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
                 key = read_key(config, name)
@@ -90,7 +98,7 @@ async def make_engines(
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
                 (image if table.api == "images" else text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, lambda: _status(chosen, fleet))
+    return Engines(text, image, classifiers, lambda: _status(chosen, fleet))
 
 
 def footprints_file(directory: Path) -> Path:

@@ -6,12 +6,19 @@ Knows no module of the house but `types` and `errors`, and nothing of what the v
 from botdaemon.config.bots import (
     BotConfig,
     CannedBotConfig,
+    CheckerConfig,
+    EnrichConfig,
     ImageBotConfig,
     StyleConfig,
     TextBotConfig,
 )
 from botdaemon.config.feelings import MoodConfig, StageConfig
-from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.manners import (
+    ClassifierFilterConfig,
+    CrowdConfig,
+    FilterConfig,
+    FiltersConfig,
+)
 from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
@@ -33,6 +40,7 @@ from botdaemon.config.tables import (
     RoomConfig,
 )
 from botdaemon.config.thinking import (
+    ClassifierConfig,
     DeviceConfig,
     DiffusersConfig,
     EchoConfig,
@@ -50,12 +58,17 @@ __all__ = [
     "BudgetConfig",
     "CannedBotConfig",
     "ChatConfig",
+    "CheckerConfig",
+    "ClassifierConfig",
+    "ClassifierFilterConfig",
     "Config",
+    "CrowdConfig",
     "DaemonConfig",
     "DeviceConfig",
     "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "EnrichConfig",
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",

@@ -112,6 +112,21 @@ class DiffusersConfig(_LocalConfig):
     """whether the model's safety checker, if it has one, looks at every picture"""
 
 
+class ClassifierConfig(_LocalConfig):
+    """A classifier of texts or of pictures that runs on this machine, by transformers."""
+
+    kind: Literal["classifier"]
+    """what runs it"""
+    offload: bool = False
+    """whether it waits in RAM, rather than on disk, when it has to leave the card"""
+
+    @model_validator(mode="after")
+    def _no_adapters(self) -> Self:
+        if self.adapters:
+            raise ValueError("a classifier takes no adapters: leave them out")
+        return self
+
+
 class OpenAIConfig(TokenConfig):
     """A model on servers that speak OpenAI's protocol, such as vLLM, llama.cpp or this daemon's own
     serve-models."""
@@ -148,7 +163,8 @@ class EchoConfig(Table):
 
 
 ModelConfig = Annotated[
-    TransformersConfig | DiffusersConfig | OpenAIConfig | EchoConfig, Field(discriminator="kind")
+    TransformersConfig | DiffusersConfig | ClassifierConfig | OpenAIConfig | EchoConfig,
+    Field(discriminator="kind"),
 ]
 
 
