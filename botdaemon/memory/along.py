@@ -139,11 +139,11 @@ class _Learner:
     async def _summarise_stretch(self, scribe: Scribe, stretch: Sequence[Message]) -> bool:
         most = self._habits.summary_tokens // summaries.FEW
         while len(stretch) > 1:
-            text = summaries.conversation(self._heard(stretch))
+            text = summaries.conversation(await self._heard(stretch))
             if await scribe.takes(summaries.STRETCH, text, most):
                 break
             stretch = stretch[: len(stretch) // 2]
-        text = summaries.conversation(self._heard(stretch))
+        text = summaries.conversation(await self._heard(stretch))
         made = await self._summary(
             scribe, summaries.STRETCH, text, stretch[0].thread, stretch[0].id, stretch[-1].id
         )
