@@ -19,14 +19,16 @@ from models.devices import devices
 from models.footprints import Footprints
 from models.lasting import Lasting
 from models.ledger import Footprint
-from models.process import ModelProcess, ModelSpec, TextSpec
+from models.process import HearingSpec, ModelProcess, ModelSpec, SpeechSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AsyncExitStack
     from pathlib import Path
 
+    from models.footprints import Kind
     from models.process import ModelImageEngine, ModelTextEngine, Status
+    from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def survey(
         )
         estimate, weights = footprints.estimate(
             directory,
-            kind="text" if isinstance(spec, TextSpec) else "image",
+            kind=_kind(spec),
             device=on,
             dtype=spec.dtype,
             quantize=quantize,
@@ -88,6 +90,16 @@ def survey(
                 offload=looked[name].offload if place.need.offload else False,
             )
     return Survey(looked, plan, identities)
+
+
+def _kind(spec: ModelSpec) -> Kind:
+    match spec:
+        case TextSpec():
+            return "text"
+        case HearingSpec() | SpeechSpec():
+            return "sound"
+        case _:
+            return "image"
 
 
 class Fleet(Lasting):
@@ -143,6 +155,12 @@ class Fleet(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._of[model].image(model)
+
+    def hearing(self, model: str) -> ModelHearingEngine:
+        return self._of[model].hearing(model)
+
+    def speech(self, model: str) -> ModelSpeechEngine:
+        return self._of[model].speech(model)
 
     def status(self) -> list[Status]:
         """A line for each process."""

@@ -13,7 +13,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import BotdaemonError, EngineDied, EngineFailed, ModelUnusable
-from botdaemon.types import Picture, Piece, Progress
+from botdaemon.types import Picture, Piece, Progress, Speech, Transcript
 from models import frames
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Inbox = asyncio.Queue[Piece | Progress | Picture | BotdaemonError | None]
+Inbox = asyncio.Queue[Piece | Progress | Picture | Transcript | Speech | BotdaemonError | None]
 """What comes of a request; after a picture's last there is None."""
 
 _ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
@@ -99,6 +99,12 @@ class Life:
             case {"is": "drawn", "id": id}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(None)
+            case {"is": "heard", "id": id, "text": text}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(Transcript(text))
+            case {"is": "spoken", "id": id, **rest}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(frames.unpack_speech(rest))
             case {"is": "failed", "id": id, "error": error, "message": message}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(_ERRORS[error](message))

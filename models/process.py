@@ -35,6 +35,8 @@ from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
 from models.live import Lookout, log_kept
+from models.sound import files as sound_files
+from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -120,6 +122,34 @@ class ImageSpec(ModelSpec):
 
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingSpec(ModelSpec):
+    """A model that writes down recordings: the directory of a Whisper model in CTranslate2's
+    form."""
+
+    #: what is spoken, as "en"; empty to find out from each recording
+    language: str = ""
+
+    def resolve(self, base: Path) -> Path:
+        return sound_files.whisper(base / Path(self.path).expanduser())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechSpec(ModelSpec):
+    """A model that speaks: the file of a Piper voice, or "" for espeak-ng."""
+
+    #: which of espeak-ng's languages
+    language: str = "en"
+    #: the number of one of the Piper voice's speakers
+    speaker: int = 0
+    #: times as fast as usual
+    speed: float = 1.0
+
+    def resolve(self, base: Path) -> Path:
+        path = str(base / Path(self.path).expanduser()) if self.path else ""
+        return sound_files.speech(path, self.language)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +302,12 @@ class ModelProcess(Lasting):
     def image(self, model: str) -> ModelImageEngine:
         return self._images[model]
 
+    def hearing(self, model: str) -> ModelHearingEngine:
+        return ModelHearingEngine(self, model)
+
+    def speech(self, model: str) -> ModelSpeechEngine:
+        return ModelSpeechEngine(self, model)
+
     @property
     def pid(self) -> int:
         """0 while it is not running."""
@@ -334,8 +370,12 @@ class ModelProcess(Lasting):
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
                 return told | {"kind": "image"}
+            case HearingSpec():
+                return told | {"kind": "hearing"}
+            case SpeechSpec():
+                return told | {"kind": "speech"}
             case _:
-                raise TypeError(f"{name} is neither a text model nor an image model")
+                raise TypeError(f"{name} is no model of a kind that is known")
 
     # --- supervision -------------------------------------------------------------------------
 

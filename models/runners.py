@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from botdaemon.errors import BotdaemonError, EngineFailed, ModelUnusable
 from models import frames
-from models.engines import Cancelled, LoadedImageModel, LoadedTextModel
+from models.engines import Cancelled, LoadedImageModel, LoadedModel, LoadedTextModel
 from models.measure import device_lost, out_of_memory
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", "TextRequest", "ImageRequest")
-Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel)
+Request = TypeVar("Request")
+Loaded = TypeVar("Loaded", bound=LoadedModel)
 LoadedOut = TypeVar("LoadedOut", covariant=True)
 
 
@@ -57,6 +57,9 @@ class Job(Generic[Request]):
 class Runner(ABC, Generic[Request, Loaded]):
     """One model and the requests for it. `memory` calls `load`, `rest` and `drop` from whichever
     thread needs the room, while this one has no request."""
+
+    #: it allocates through torch, so what it takes of a card can be measured
+    in_torch = True
 
     def __init__(
         self,

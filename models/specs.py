@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.config import DiffusersConfig, TransformersConfig
-from models.process import ImageSpec, TextSpec
+from botdaemon.config import DiffusersConfig, SpeechConfig, TransformersConfig, WhisperConfig
+from models.process import HearingSpec, ImageSpec, SpeechSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,23 @@ def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
                 )
             case DiffusersConfig():
                 specs[name] = ImageSpec(**_common(table), checker=table.checker)
+            case WhisperConfig():
+                specs[name] = HearingSpec(
+                    **_staying(table),
+                    path=str(table.path),
+                    device=table.device,
+                    dtype=table.dtype,
+                    language=table.language,
+                )
+            case SpeechConfig():
+                specs[name] = SpeechSpec(
+                    **_staying(table),
+                    path=str(table.path or ""),
+                    device="cpu",
+                    language=table.language,
+                    speaker=table.speaker,
+                    speed=table.speed,
+                )
     return specs
 
 
@@ -45,6 +62,15 @@ def _common(table: TransformersConfig | DiffusersConfig) -> dict[str, Any]:
         "dtype": table.dtype,
         "adapters": {adapter: str(path) for adapter, path in table.adapters.items()},
         "offload": table.offload,
+        **_staying(table),
+    }
+
+
+def _staying(
+    table: TransformersConfig | DiffusersConfig | WhisperConfig | SpeechConfig,
+) -> dict[str, Any]:
+    """When it is loaded, and when it goes."""
+    return {
         "load": table.load == "start",
         "pinned": table.pinned,
         "idle": 60 * table.idle_minutes,

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from botdaemon import logs
 from botdaemon.app import imports
 from botdaemon.config import (
+    CannedBotConfig,
     Config,
     DiffusersConfig,
     EchoConfig,
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
+    SpeechConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
     read_key,
 )
 
@@ -25,7 +28,15 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import ImageEngine, TextEngine
+    from botdaemon.ports import HearingEngine, ImageEngine, SpeechEngine, TextEngine
+
+
+#: by the interface of their servers; all others write
+_REMOTE = {
+    "images": imports.REMOTE_IMAGE,
+    "transcriptions": imports.REMOTE_HEARING,
+    "speech": imports.REMOTE_SPEECH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +45,21 @@ class Engines:
 
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
+    hearing: Mapping[str, HearingEngine]
+    speech: Mapping[str, SpeechEngine]
     status: Callable[[], list[str]]
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think with, and those that answer in their place."""
-    names = set()
+    """The models that bots think, hear and speak with, and those that answer in their place."""
+    names = {config.hearing.model} - {""}
     for bot in config.bots.values():
         if isinstance(bot, TextBotConfig | ImageBotConfig):
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
+        if isinstance(bot, TextBotConfig | CannedBotConfig) and bot.speech is not None:
+            names.add(bot.speech.model)
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -61,6 +76,8 @@ async def make_engines(
     chosen = {name: config.models[name] for name in sorted(names)}
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
+    hearing: dict[str, HearingEngine] = {}
+    speech: dict[str, SpeechEngine] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -80,15 +97,24 @@ async def make_engines(
                 text[name] = fleet.text(name)
             case DiffusersConfig():
                 image[name] = fleet.image(name)
+            case WhisperConfig():
+                hearing[name] = fleet.hearing(name)
+            case SpeechConfig():
+                speech[name] = fleet.speech(name)
             case OpenAIConfig():
-                kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
+                kind = _REMOTE.get(table.api, imports.REMOTE_TEXT)
                 key = read_key(config, name)
                 if key is not None:
                     logs.redact(key)
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
-                (image if table.api == "images" else text)[name] = engine
+                sorts: dict[str, dict[str, Any]] = {
+                    "images": image,
+                    "transcriptions": hearing,
+                    "speech": speech,
+                }
+                sorts.get(table.api, text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, lambda: _status(chosen, fleet))
+    return Engines(text, image, hearing, speech, lambda: _status(chosen, fleet))
 
 
 def footprints_file(directory: Path) -> Path:

@@ -15,9 +15,11 @@ from botdaemon.config import (
     CannedBotConfig,
     Config,
     RecordsConfig,
+    SpeechConfig,
     TerminalConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
 )
 from botdaemon.errors import ConfigError
 from botdaemon.store import Store, open_store
@@ -123,10 +125,15 @@ def _screen(dataset: Path | None, blocked: Sequence[str]) -> Screen | None:
 async def serve_models(
     config: Config, host: str, port: int, key: str | None, ready: Callable[[str], None]
 ) -> None:
-    """Offer every model of the configuration, and every adapter of it as MODEL:ADAPTER, as an
+    """Offer every text and image model of the configuration, and every adapter of it as MODEL:ADAPTER, as an
     OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its address."""
     async with AsyncExitStack() as stack:
-        engines = await make_engines(config, stack, config.models, config.daemon.data_dir)
+        offered = [
+            name
+            for name, table in config.models.items()
+            if not isinstance(table, WhisperConfig | SpeechConfig)
+        ]
+        engines = await make_engines(config, stack, offered, config.daemon.data_dir)
         text = dict(engines.text)
         for name, table in config.models.items():
             if isinstance(table, TransformersConfig):

@@ -23,6 +23,7 @@ from botdaemon.config.platforms import (
 )
 from botdaemon.config.reader import Config, load, parse, read_key, read_token
 from botdaemon.config.schedules import GovernorConfig, ScheduleConfig
+from botdaemon.config.sound import HearingConfig, SpeechConfig, SpokenConfig, WhisperConfig
 from botdaemon.config.tables import (
     DaemonConfig,
     LimitsConfig,
@@ -55,6 +56,7 @@ __all__ = [
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",
+    "HearingConfig",
     "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
@@ -64,12 +66,15 @@ __all__ = [
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "SpeechConfig",
+    "SpokenConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",
     "TextBotConfig",
     "TransformersConfig",
     "WebConfig",
+    "WhisperConfig",
     "load",
     "parse",
     "read_key",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from botdaemon.config.base import Table
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
+from botdaemon.config.sound import SpokenConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
     File,
@@ -54,6 +55,8 @@ class TextBotConfig(_BotConfig):
     """most messages of a thread it is shown"""
     sampling: SamplingConfig = SamplingConfig()
     """how tokens are chosen, over what the model says"""
+    speech: SpokenConfig | None = None
+    """voice notes, besides or instead of what it writes"""
 
 
 class CannedBotConfig(_BotConfig):
@@ -68,6 +71,8 @@ class CannedBotConfig(_BotConfig):
     """how fast it types"""
     longest_typing_seconds: Seconds = 6.0
     """longest time it types at one answer"""
+    speech: SpokenConfig | None = None
+    """voice notes, besides or instead of what it writes"""
 
 
 class StyleConfig(Table):

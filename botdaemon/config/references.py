@@ -34,6 +34,9 @@ def references(document: dict[str, Any]) -> Iterator[Mistake]:
         yield from _model(name, model, models)
     for name, bot in bots.items():
         yield from _bot(name, bot, bots, models)
+    hearing = document.get("hearing")
+    if isinstance(hearing, dict) and hearing.get("model") != "":
+        yield from _thinks_with(("hearing", "model"), hearing, models, "hearing")
     yield from _rooms(rooms, bots, adapters)
     yield from _schedules(document.get("schedules"), bots, rooms, adapters)
 
@@ -56,15 +59,33 @@ def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, A
     return {key: table for key, table in tables if isinstance(table, of)}
 
 
-def _draws(model: dict[str, Any]) -> bool:
-    return model.get("kind") == "diffusers" or model.get("api") == "images"
+_SORTS = {
+    "diffusers": "image",
+    "images": "image",
+    "whisper": "hearing",
+    "transcriptions": "hearing",
+    "speech": "speech",
+}
+
+
+def _sort(model: dict[str, Any]) -> str:
+    """What a model is for: "text", "image", "hearing" or "speech"."""
+    what = model.get("api") if model.get("kind") == "openai" else model.get("kind")
+    return _SORTS.get(what, "text") if isinstance(what, str) else "text"
+
+
+def _one(sort: str) -> str:
+    return f"{'an' if sort == 'image' else 'a'} {sort}"
 
 
 def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistake]:
     where: Where = ("models", name, "fall_back")
     if "fall_back" not in model:
         return
-    yield from _thinks_with(where, model, models, image=_draws(model))
+    if _sort(model) in ("hearing", "speech"):
+        yield Mistake(where, f"{_one(_sort(model))} model has none to fall back on: leave it out")
+        return
+    yield from _thinks_with(where, model, models, _sort(model))
     seen = [name]
     while isinstance(other := models.get(seen[-1], {}).get("fall_back"), str):
         if other in seen:
@@ -75,14 +96,13 @@ def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistak
 
 
 def _thinks_with(
-    where: Where, table: dict[str, Any], models: _Tables, *, image: bool
+    where: Where, table: dict[str, Any], models: _Tables, sort: str
 ) -> Iterator[Mistake]:
     """The model named there exists, and is of the right sort."""
     yield from _exists(where, table, "model", models)
     name = table.get(str(where[-1]))
-    if isinstance(name, str) and name in models and _draws(models[name]) != image:
-        wanted, is_one = ("an image", "a text") if image else ("a text", "an image")
-        yield Mistake(where, f'"{name}" is {is_one} model, name {wanted} model')
+    if isinstance(name, str) and name in models and (found := _sort(models[name])) != sort:
+        yield Mistake(where, f'"{name}" is {_one(found)} model, name {_one(sort)} model')
 
 
 def _adapters(
@@ -104,15 +124,17 @@ def _adapters(
 def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iterator[Mistake]:
     where: Where = ("bots", name)
     if bot.get("kind") == "text":
-        yield from _thinks_with((*where, "model"), bot, models, image=False)
+        yield from _thinks_with((*where, "model"), bot, models, "text")
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
     if bot.get("kind") == "image":
-        yield from _thinks_with((*where, "model"), bot, models, image=True)
+        yield from _thinks_with((*where, "model"), bot, models, "image")
         if "improve" in bot:
-            yield from _thinks_with((*where, "improve"), bot, models, image=False)
+            yield from _thinks_with((*where, "improve"), bot, models, "text")
         for style, table in _section(bot, "styles").items():
             used = _section(table, "adapters", of=float | int)
             yield from _adapters((*where, "styles", style, "adapters"), used, bot, models)
+    if isinstance(speech := bot.get("speech"), dict):
+        yield from _thinks_with((*where, "speech", "model"), speech, models, "speech")
     if bot.get("kind") == "canned" and bot.get("from"):
         yield from _exists((*where, "from"), bot, "bot", bots)
         source = bot["from"]

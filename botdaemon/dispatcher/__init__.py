@@ -15,12 +15,14 @@ from botdaemon.access import Admission
 from botdaemon.dispatcher.agenda import Agenda, Arranging
 from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
+from botdaemon.dispatcher.hearing import Hearing, Listening
 from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.letters import relay
 from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
+from botdaemon.dispatcher.speaking import Aloud, Speaking
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners"]
+__all__ = ["TEXT", "Aloud", "Arranging", "Dispatcher", "House", "Limits", "Listening", "Manners"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -59,7 +61,8 @@ class Dispatcher:
         self._store = store
         self._house = house
         self._post = post
-        self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
+        speaking = Speaking(store, house.aloud)
+        self._mouth = Mouth(store, house.couriers, post, house.manners, speaking, house.clock)
         self._ears = Ears(store, house.heard, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns = Turns(
@@ -69,6 +72,8 @@ class Dispatcher:
             house.history,
             self._mouth,
             self._ears,
+            Hearing(store, self._mouth, self._ears, house.listening),
+            speaking,
             house.limits,
             tasks,
         )

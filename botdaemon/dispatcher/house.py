@@ -14,7 +14,9 @@ from botdaemon.filters import NOTHING, Filter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from botdaemon.dispatcher.hearing import Listening
     from botdaemon.dispatcher.manners import Manners
+    from botdaemon.dispatcher.speaking import Aloud
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
 
@@ -47,6 +49,10 @@ class House:
     #: what nobody hears, and how each bot hears and speaks
     heard: Filter = NOTHING
     manners: Mapping[str, Manners] = field(default_factory=dict)
+    #: how recordings are listened to; None: nobody listens
+    listening: Listening | None = None
+    #: the bots that speak
+    aloud: Mapping[str, Aloud] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
     arranging: Arranging = field(default_factory=Arranging)
