@@ -1,9 +1,8 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, `HearingEngine`
-and `SpeechEngine` what stands between them for voice notes. All of them are structural: nothing
-inherits from them.
+`Bot`, `HearingEngine` and `SpeechEngine` are what the dispatcher calls, `TextEngine` and
+`ImageEngine` what a bot calls. All of them are structural: nothing inherits from them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.access import Access
 from botdaemon.commands import COMMANDS
-from botdaemon.dispatcher import TEXT, Arranging, Dispatcher, House, Limits, Manners
+from botdaemon.dispatcher import (
+    TEXT,
+    Aloud,
+    Arranging,
+    Dispatcher,
+    House,
+    Limits,
+    Listening,
+    Manners,
+)
 from botdaemon.errors import AdapterDown, Refused
 from botdaemon.filters import NOTHING, Filter
 from botdaemon.outbox import Outboxes
@@ -184,6 +193,8 @@ async def home(
     clock: Callable[[], float] = time.time,
     heard: Filter = NOTHING,
     manners: Mapping[str, Manners] | None = None,
+    listening: Listening | None = None,
+    aloud: Mapping[str, Aloud] | None = None,
     keep: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Home]:
@@ -222,6 +233,8 @@ async def home(
                 arranging=Arranging(clock=clock),
                 heard=heard,
                 manners=manners or {},
+                listening=listening,
+                aloud=aloud or {},
             ),
             outboxes,
             await stack.enter_async_context(background()),

@@ -1,5 +1,5 @@
-"""A tiny Whisper with random weights in CTranslate2's form, made once per test run. What it hears is
-nonsense, but it is really faster-whisper that hears it."""
+"""A tiny Whisper with random weights in CTranslate2's form, made once per test run. What it hears
+is nonsense, but it is really faster-whisper that hears it."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.app import imports
+from botdaemon.app.sound import speaking
 from botdaemon.config import (
-    CannedBotConfig,
     Config,
     DiffusersConfig,
     EchoConfig,
@@ -58,8 +58,7 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
-        if isinstance(bot, TextBotConfig | CannedBotConfig) and bot.speech is not None:
-            names.add(bot.speech.model)
+    names |= {table.model for table in speaking(config).values()}
     further = list(names)
     while further:
         model = config.models[further.pop()]

@@ -125,8 +125,9 @@ def _screen(dataset: Path | None, blocked: Sequence[str]) -> Screen | None:
 async def serve_models(
     config: Config, host: str, port: int, key: str | None, ready: Callable[[str], None]
 ) -> None:
-    """Offer every text and image model of the configuration, and every adapter of it as MODEL:ADAPTER, as an
-    OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its address."""
+    """Offer every text and image model of the configuration, and every adapter of it as
+    MODEL:ADAPTER, as an OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its
+    address."""
     async with AsyncExitStack() as stack:
         offered = [
             name

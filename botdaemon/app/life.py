@@ -8,13 +8,14 @@ import gc
 import logging
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdaemon import systemd
 from botdaemon.app import imports, parts
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
+from botdaemon.app.sound import make_aloud, make_listening
 from botdaemon.config import Config, WebConfig, load
 from botdaemon.dispatcher import Dispatcher
 from botdaemon.errors import ConfigError
@@ -176,7 +177,11 @@ async def running(
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
-        house = parts.make_house(config, bots, connected, engines.status, lambda: clock.wake())
+        house = replace(
+            parts.make_house(config, bots, connected, engines.status, lambda: clock.wake()),
+            listening=make_listening(config, engines),
+            aloud=make_aloud(config, engines),
+        )
         dispatcher = Dispatcher(
             store,
             house,

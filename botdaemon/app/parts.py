@@ -8,11 +8,12 @@ from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
 from botdaemon.app.manners import make_filter, make_manners
+from botdaemon.app.sound import speaking
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
 from botdaemon.bots.text import TextBot
-from botdaemon.commands import COMMANDS, TALKING
+from botdaemon.commands import offered
 from botdaemon.config import (
     BotConfig,
     CannedBotConfig,
@@ -138,7 +139,7 @@ def surroundings(
         shelf=store,
         bots={bot: config.bots[bot].about for bot in bots},
         pictures={bot: url for bot in bots if (url := config.bots[bot].picture)},
-        commands=COMMANDS if draws else TALKING,
+        commands=offered(draws=draws, speaks=bool(speaking(config))),
         shared=_shared(config, name),
         file_limit=_file_limit(config),
         prompt_of=prompt_of,

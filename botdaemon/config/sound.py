@@ -1,5 +1,5 @@
-"""The tables about sound: models that hear and speak, `[hearing]`, and `[bots.NAME.speech]`. Knows no
-other table."""
+"""The tables about sound: models that hear and speak, `[hearing]`, and `[bots.NAME.speech]`. Knows
+no other table."""
 
 from __future__ import annotations
 

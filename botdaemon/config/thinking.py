@@ -152,12 +152,7 @@ class EchoConfig(Table):
 
 
 ModelConfig = Annotated[
-    TransformersConfig
-    | DiffusersConfig
-    | WhisperConfig
-    | SpeechConfig
-    | OpenAIConfig
-    | EchoConfig,
+    TransformersConfig | DiffusersConfig | WhisperConfig | SpeechConfig | OpenAIConfig | EchoConfig,
     Field(discriminator="kind"),
 ]
 

@@ -22,6 +22,7 @@ from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
+from botdaemon.dispatcher.repeating import Repeating
 from botdaemon.dispatcher.speaking import Aloud, Speaking
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
@@ -84,6 +85,7 @@ class Dispatcher:
             self._mouth,
             self._pictures,
             Agenda(store, house.access, house.serving, house.arranging),
+            Repeating(store, self._mouth, speaking, tasks),
             house.access,
             house.about,
             house.serving,

@@ -48,9 +48,7 @@ class Listening:
 class Hearing:
     """Listens; with None for `listening`, it leaves every recording as it is."""
 
-    def __init__(
-        self, store: Store, mouth: Mouth, ears: Ears, listening: Listening | None
-    ) -> None:
+    def __init__(self, store: Store, mouth: Mouth, ears: Ears, listening: Listening | None) -> None:
         self._store = store
         self._mouth = mouth
         self._ears = ears
@@ -164,8 +162,7 @@ def _in_words(message: Message, now: dict[str, Transcript]) -> Message:
     if not heard:
         return message
     lines = [
-        f"{SAID} {transcript.text}" if transcript.text else UNHEARD
-        for transcript in heard.values()
+        f"{SAID} {transcript.text}" if transcript.text else UNHEARD for transcript in heard.values()
     ]
     files = tuple(file for file in message.files if file not in heard)
     return replace(message, text="\n".join(filter(None, (message.text, *lines))), files=files)

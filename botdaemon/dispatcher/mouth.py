@@ -95,15 +95,15 @@ class Mouth:
             state = "stopped" if close == "stopped" else "silent"
             await self.end(obligation, state)
             return state
-        note = None
+        voice = None
         if aloud and not spoken.screened.blocked:
-            note = await self._speaking.note(obligation.bot, draft.text)
-        if note is not None:
-            draft = replace(draft, files=(*draft.files, note.file))
+            voice = await self._speaking.note(obligation.bot, draft.text)
+        if voice is not None:
+            draft = replace(draft, files=(*draft.files, voice.file))
         letters: list[Letter] = []
         for address in obligation.addresses:
             messages, pauses = spoken.messages, spoken.pauses
-            if note is not None and note.enough and self._takes(address, note.file):
+            if voice is not None and voice.enough and self._takes(address, voice.file):
                 messages, pauses = (), []
             letters += await self._letters(obligation, address, draft, messages, pauses)
         said = Message(
@@ -194,7 +194,7 @@ class Mouth:
         self._post.post([address])
 
     async def repeat(self, thread: int, address: Address, bot: str, file: File) -> None:
-        """What a bot has said already, as a voice note at one address. Bots do not read it again."""
+        """What a bot has said already, as a voice note at one address. No bot reads it again."""
         said = Message(
             address=address,
             text="",
@@ -206,9 +206,7 @@ class Mouth:
         )
         letters: list[Letter] = []
         if (traits := self._couriers.get(address.adapter)) is not None:
-            letters = answer(
-                address, [], [file], traits, speaker=bot, reply_to="", controls=()
-            )
+            letters = answer(address, [], [file], traits, speaker=bot, reply_to="", controls=())
         await self._store.say(said, letters)
         self.posted(address)
 

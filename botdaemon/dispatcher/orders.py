@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdaemon.commands import COMMANDS, TALKING, unknown
+from botdaemon.commands import COMMANDS, offered, unknown
 from botdaemon.dispatcher.letters import plain
 from botdaemon.errors import Refused
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botdaemon.dispatcher.agenda import Agenda
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
+    from botdaemon.dispatcher.repeating import Repeating
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
@@ -54,6 +55,7 @@ class Orders:
         mouth: Mouth,
         pictures: Pictures,
         agenda: Agenda,
+        repeating: Repeating,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -64,6 +66,7 @@ class Orders:
         self._mouth = mouth
         self._pictures = pictures
         self._agenda = agenda
+        self._repeating = repeating
         self._access = access
         self._about = about
         self._serving = serving
@@ -89,6 +92,7 @@ class Orders:
             "schedules": self._agenda.schedules,
             "quiet": self._agenda.quiet,
             "timezone": self._agenda.timezone,
+            "speak": self._repeating.speak,
             # Those that lack what they need: see `Pictures.want`.
             "draw": self._pictures.how_to_draw,
             "edit": self._pictures.how_to_edit,
@@ -112,7 +116,7 @@ class Orders:
         admin = self._access.is_admin(order.who)
         lines = [
             f"- `/{' '.join(filter(None, (spec.name, spec.argument)))}` {spec.help}"
-            for spec in (COMMANDS if self._pictures.drawn else TALKING)
+            for spec in offered(draws=bool(self._pictures.drawn), speaks=self._repeating.offered)
             if admin or not spec.admin
         ]
         return "\n".join(["Write to talk. Besides that there is:", "", *lines])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from botdaemon import render
-from botdaemon.errors import BotdaemonError, Refused, StoreError
+from botdaemon.errors import BotdaemonError, StoreError
 from botdaemon.types import SpeechRequest
 
 if TYPE_CHECKING:
@@ -54,6 +54,15 @@ class Speaking:
         self._store = store
         self._bots = bots
 
+    @property
+    def anybody(self) -> bool:
+        """Whether any bot speaks."""
+        return bool(self._bots)
+
+    def speaks(self, bot: str) -> bool:
+        """Whether this one does."""
+        return bot in self._bots
+
     def wanted(self, turn: Turn) -> bool:
         """Whether the answer to a turn is spoken."""
         manner = self._bots.get(turn.bot)
@@ -87,15 +96,6 @@ class Speaking:
                 extra={"event": "not_spoken", "bot": bot},
             )
             return None
-
-    async def asked(self, bot: str, text: str) -> File:
-        """The same because a person asked for it. Raises `Refused`."""
-        if bot not in self._bots:
-            raise Refused(f"{bot} cannot speak.")
-        note = await self.note(bot, text)
-        if note is None:
-            raise Refused("That could not be spoken; the operator's log says why.")
-        return note.file
 
     async def _note(self, manner: Aloud, text: str) -> Note | None:
         said = render.aloud(text)

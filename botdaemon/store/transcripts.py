@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 def of(db: sqlite3.Connection, sha256: str) -> Transcript | None:
     """None while nobody has listened to it."""
-    row = db.execute(
-        "SELECT text, problem FROM transcripts WHERE file = ?", (sha256,)
-    ).fetchone()
+    row = db.execute("SELECT text, problem FROM transcripts WHERE file = ?", (sha256,)).fetchone()
     return None if row is None else Transcript(*row)
 
 

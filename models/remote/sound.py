@@ -28,8 +28,8 @@ _RATE = 48_000
 
 
 class RemoteHearingEngine(RemoteEngine):
-    """A `HearingEngine`. `hear` raises like `RemoteTextEngine.generate`. A recording's length is the
-    server's to bound."""
+    """A `HearingEngine`. `hear` raises like `RemoteTextEngine.generate`. The length of a recording
+    is the server's to bound."""
 
     async def hear(self, request: HearingRequest) -> Transcript:
         async def ask(server: Server) -> AsyncGenerator[Transcript]:

@@ -1,8 +1,8 @@
 """Recordings of people, in whatever form, into samples. Knows no model.
 
-What people send is hostile: a container may name other files and addresses to read, and a small file
-may say that it lasts for days. So only containers that hold their sound themselves are opened, only
-from memory, and no more is decoded than is listened to.
+What people send is hostile: a container may name other files and addresses to read, and a small
+file may say that it lasts for days. So only containers that hold their sound themselves are opened,
+only from memory, and no more is decoded than is listened to.
 """
 
 from __future__ import annotations

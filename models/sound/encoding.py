@@ -1,5 +1,5 @@
-"""Samples into a voice note: OGG with Opus, and how loud it is over its length. Knows no model and no
-platform."""
+"""Samples into a voice note: OGG with Opus, and how loud it is over its length. Knows no model and
+no platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Hearing and speech models of a model process, as the daemon asks them. Imports no model library."""
+"""Hearing and speech models of a model process, as the daemon asks them. Imports no model
+library."""
 
 from __future__ import annotations
 

@@ -80,4 +80,3 @@ def _library() -> tuple[int, Any]:
     if rate <= 0:
         raise ModelUnusable("espeak-ng does not start; install espeakng-loader again")
     return int(rate), library
-

@@ -1,5 +1,5 @@
-"""A voice of Piper: NAME.onnx with NAME.onnx.json beside it. Knows no other voice. Piper is licensed
-under the GPL, which is why it is an extra, and loaded by the model process alone."""
+"""A voice of Piper: NAME.onnx with NAME.onnx.json beside it. Knows no other voice. Piper is
+licensed under the GPL, which is why it is an extra, and loaded by the model process alone."""
 
 from __future__ import annotations
 
