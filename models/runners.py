@@ -228,7 +228,10 @@ class Runner(ABC, Generic[Request, Loaded]):
             {
                 "is": "failed",
                 "id": job.id,
-                "error": type(error).__name__,
+                # By one of the names that the other end knows, whatever kind of it this is.
+                "error": (
+                    ModelUnusable if isinstance(error, ModelUnusable) else EngineFailed
+                ).__name__,
                 "message": str(error),
             }
         )

@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
@@ -27,7 +28,7 @@ SPECIAL = (
 @functools.cache
 def whisper() -> Path:
     """Shared by all tests: do not write into it."""
-    import ctranslate2.converters
+    import ctranslate2.converters  # type: ignore[import-untyped]  # it comes without types
     import torch
     from transformers import (
         WhisperConfig,
@@ -43,7 +44,12 @@ def whisper() -> Path:
     original.mkdir()
     tokenizer = _tokenizer()
     tokenizer.save(str(original / "tokenizer.json"))
-    number = tokenizer.token_to_id
+
+    def number(token: str) -> int:
+        found = tokenizer.token_to_id(token)
+        assert found is not None
+        return found
+
     end = number("<|endoftext|>")
     config = WhisperConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -60,14 +66,15 @@ def whisper() -> Path:
         decoder_start_token_id=number("<|startoftranscript|>"),
     )
     model = WhisperForConditionalGeneration(config)
-    generation = model.generation_config
+    generation: Any = model.generation_config
     generation.suppress_tokens = [number("<|startofprev|>")]
     generation.begin_suppress_tokens = [end]
     generation.lang_to_id = {f"<|{name}|>": number(f"<|{name}|>") for name in list(LANGUAGES)[:99]}
     generation.no_timestamps_token_id = number("<|notimestamps|>")
     generation.alignment_heads = [[0, 0]]
     model.save_pretrained(original)
-    WhisperFeatureExtractor().save_pretrained(original)
+    extractor: Any = WhisperFeatureExtractor
+    extractor().save_pretrained(original)
     (original / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "WhisperTokenizer"})
     )

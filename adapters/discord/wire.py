@@ -158,7 +158,7 @@ class Bare:
         body: Any = None
         if file is not None:
             body = aiohttp.FormData(quote_fields=False)
-            for field in _fields(json, *file):
+            for field in _fields(json, file):
                 body.add_field(**field)
         async with self.session.request(
             method,

@@ -47,7 +47,7 @@ def _samples(content: bytes, most_seconds: float, rate: int) -> NDArray[np.float
     resampler = AudioResampler(format="flt", layout="mono", rate=rate)
     most, count, broken = int(most_seconds * rate), 0, 0
     parts: list[NDArray[np.float32]] = []
-    with av.open(io.BytesIO(content), options=_OPTIONS, metadata_errors="ignore") as container:
+    with av.open(io.BytesIO(content), "r", options=_OPTIONS, metadata_errors="ignore") as container:
         if not container.streams.audio:
             raise EngineFailed("There is no sound in that.")
         for packet in container.demux(container.streams.audio[0]):
@@ -61,20 +61,21 @@ def _samples(content: bytes, most_seconds: float, rate: int) -> NDArray[np.float
                 continue
             for frame in frames:
                 for resampled in resampler.resample(frame):
-                    parts.append(_flat(resampled.to_ndarray()))
+                    parts.append(_flat(resampled))
                     count += len(parts[-1])
                 if count > most:
                     length = _length(most_seconds)
                     raise TooLong(f"That recording is longer than the {length} that I listen to.")
         if parts:
-            parts += [_flat(one.to_ndarray()) for one in resampler.resample(None)]
+            parts += [_flat(one) for one in resampler.resample(None)]
     if not parts:
         raise EngineFailed("There is no sound in that.")
     return np.concatenate(parts)
 
 
-def _flat(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.nan_to_num(array.reshape(-1)).clip(-1.0, 1.0)
+def _flat(frame: av.AudioFrame) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = frame.to_ndarray().astype(np.float32, copy=False).reshape(-1)
+    return np.nan_to_num(array).clip(-1.0, 1.0)
 
 
 def _length(seconds: float) -> str:

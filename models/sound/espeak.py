@@ -64,7 +64,7 @@ class Espeak:
         )
         if failed or library.espeak_Synchronize():
             raise EngineFailed("espeak-ng could not speak it")
-        return np.frombuffer(b"".join(blocks), np.int16).astype(np.float32) / 32768
+        return np.frombuffer(b"".join(blocks), np.int16).astype(np.float32) / np.float32(32768)
 
 
 @functools.cache

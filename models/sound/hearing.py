@@ -3,10 +3,11 @@ frames."""
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
-from faster_whisper import WhisperModel
+from faster_whisper import WhisperModel  # type: ignore[import-untyped]  # it comes without types
 
 from botdaemon.types import Transcript
 from models.sound import decoding
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdaemon.types import HearingRequest
+
+# It logs how long each recording is, and every stretch of silence.
+logging.getLogger("faster_whisper").setLevel(logging.WARNING)
 
 
 class Whisper:
