@@ -584,7 +584,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 #: tables within tables, which stand for themselves wherever they are
 _INNER = (
     *("sampling", "access", "styles"),
-    *("filters", "heard", "said", "most_characters", "messages"),
+    *("filters", "heard", "said", "most_characters", "messages", "speech"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import signal
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ import pytest
 from fake_discord_nouns import PERMISSIONS
 from house import SayingBot
 from platform_verbs import DM, GENERAL, Platform
+from platform_server import Platform as Server
+from platform_server import daemon as killed
 from platforms import PLATFORMS, daemon, serving
 from sound_engines import Hears, Speaks, aloud, listening, voice_note
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from fake_faults import Shown
 
 OGG = voice_note().content
-NOTE = [("voice-message.ogg", voice_note(0.7).content)]
+NOTE = (("voice-message.ogg", voice_note(0.7).content),)
 
 
 @pytest.fixture(params=PLATFORMS)
@@ -169,6 +172,20 @@ async def test_what_was_heard_is_shown_once_where_that_is_wanted(
         await telegram.saying("Heard: 2 * 3?")
         await telegram.answer(await telegram.say("again", files=NOTE))
         assert [one.text for one in telegram.shown(DM)].count("Heard: 2 * 3?") == 1
+
+
+@pytest.mark.parametrize(
+    "step", ["after:claim_turn", "after:keep_transcript", "before:say", "after:send"]
+)
+async def test_after_kill_9_a_recording_is_not_heard_again(step: str, tmp_path: Path) -> None:
+    async with Server().serving() as server:
+        async with killed("hearing_daemon.py", server.port, tmp_path, step) as process:
+            assert await process.wait() == -signal.SIGKILL
+        async with killed("hearing_daemon.py", server.port, tmp_path, "none"):
+            await server.until(lambda: len(server.shown) == 2)
+        said = sorted(one.text for one in server.shown.values())
+    assert said == ["Heard: what time is it?", "you said: (said aloud) what time is it?"]
+    assert (tmp_path / "heard").read_text() == "p1\n"
 
 
 # --- spoken -----------------------------------------------------------------------------------
