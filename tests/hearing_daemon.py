@@ -1,10 +1,10 @@
-"""A daemon that is sent a voice note and kills itself at one step. Run by test_voice_notes.py, never
-imported.
+"""A daemon that is sent a voice note and kills itself at one step. Run by test_voice_notes.py,
+never imported.
 
     python hearing_daemon.py PORT DIRECTORY STEP
 
-STEP is as for crash_daemon.py. Each time the recording is listened to, the file `heard` in DIRECTORY
-has one more line.
+STEP is as for crash_daemon.py. Each time the recording is listened to, the file `heard` in
+DIRECTORY has one more line.
 """
 
 from __future__ import annotations

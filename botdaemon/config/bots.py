@@ -41,7 +41,12 @@ class _BotConfig(Table):
     """several messages for one answer"""
 
 
-class TextBotConfig(_BotConfig):
+class _TalkingBotConfig(_BotConfig):
+    speech: SpokenConfig | None = None
+    """voice notes, besides or instead of what it writes"""
+
+
+class TextBotConfig(_TalkingBotConfig):
     """A bot that writes its answers with a model."""
 
     kind: Literal["text"]
@@ -55,11 +60,9 @@ class TextBotConfig(_BotConfig):
     """most messages of a thread it is shown"""
     sampling: SamplingConfig = SamplingConfig()
     """how tokens are chosen, over what the model says"""
-    speech: SpokenConfig | None = None
-    """voice notes, besides or instead of what it writes"""
 
 
-class CannedBotConfig(_BotConfig):
+class CannedBotConfig(_TalkingBotConfig):
     """A bot that picks its answers from a file of lines."""
 
     kind: Literal["canned"]
@@ -71,8 +74,6 @@ class CannedBotConfig(_BotConfig):
     """how fast it types"""
     longest_typing_seconds: Seconds = 6.0
     """longest time it types at one answer"""
-    speech: SpokenConfig | None = None
-    """voice notes, besides or instead of what it writes"""
 
 
 class StyleConfig(Table):

@@ -79,4 +79,5 @@ def _flat(frame: av.AudioFrame) -> NDArray[np.float32]:
 
 
 def _length(seconds: float) -> str:
-    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
+    number, unit = (seconds / 60, "minute") if seconds >= 60 else (seconds, "second")
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
