@@ -103,7 +103,9 @@ class Hearing:
             notice = None
             if self._listening.show and heard.text:
                 words = f"*Heard:* {plain(heard.text)}"
-                notice = self._mouth.notice(turn.thread, message.address, words)
+                said, letters = self._mouth.notice(turn.thread, message.address, words)
+                # Whoever forgets the recording forgets this, too.
+                notice = replace(said, reply_to=message.platform_id), letters
             kept = await self._store.keep_transcript(
                 file.sha256, heard, self._listening.model, notice
             )
