@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdaemon.config import AccessConfig
+    from botdaemon.feelings import Character
     from botdaemon.types import File, Message
 
 
@@ -195,6 +196,7 @@ async def home(
     manners: Mapping[str, Manners] | None = None,
     listening: Listening | None = None,
     aloud: Mapping[str, Aloud] | None = None,
+    characters: Mapping[str, Character] | None = None,
     keep: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Home]:
@@ -235,6 +237,7 @@ async def home(
                 manners=manners or {},
                 listening=listening,
                 aloud=aloud or {},
+                characters=characters or {},
             ),
             outboxes,
             await stack.enter_async_context(background()),

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
     AccessConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
+    "MoodConfig",
     "OpenAIConfig",
     "RecordsConfig",
     "RoomConfig",
@@ -68,6 +70,7 @@ __all__ = [
     "SlackConfig",
     "SpeechConfig",
     "SpokenConfig",
+    "StageConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",

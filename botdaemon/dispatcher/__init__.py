@@ -18,10 +18,12 @@ from botdaemon.dispatcher.gate import Gate
 from botdaemon.dispatcher.hearing import Hearing, Listening
 from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.letters import relay
+from botdaemon.dispatcher.linking import Linking
 from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
+from botdaemon.dispatcher.relations import Relations
 from botdaemon.dispatcher.repeating import Repeating
 from botdaemon.dispatcher.speaking import Aloud, Speaking
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
@@ -86,6 +88,8 @@ class Dispatcher:
             self._pictures,
             Agenda(store, house.access, house.serving, house.arranging),
             Repeating(store, self._mouth, speaking, tasks),
+            Relations(store, house.characters, house.arranging.timezone),
+            Linking(store, self._mouth),
             house.access,
             house.about,
             house.serving,

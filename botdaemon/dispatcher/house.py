@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from botdaemon.dispatcher.hearing import Listening
     from botdaemon.dispatcher.manners import Manners
     from botdaemon.dispatcher.speaking import Aloud
+    from botdaemon.feelings import Character
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
 
@@ -53,6 +54,8 @@ class House:
     listening: Listening | None = None
     #: the bots that speak
     aloud: Mapping[str, Aloud] = field(default_factory=dict)
+    #: how each bot may feel about people
+    characters: Mapping[str, Character] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
     arranging: Arranging = field(default_factory=Arranging)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from botdaemon.access import Access
     from botdaemon.dispatcher.agenda import Agenda
+    from botdaemon.dispatcher.linking import Linking
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
+    from botdaemon.dispatcher.relations import Relations
     from botdaemon.dispatcher.repeating import Repeating
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
@@ -56,6 +58,8 @@ class Orders:
         pictures: Pictures,
         agenda: Agenda,
         repeating: Repeating,
+        relations: Relations,
+        linking: Linking,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -67,6 +71,8 @@ class Orders:
         self._pictures = pictures
         self._agenda = agenda
         self._repeating = repeating
+        self._relations = relations
+        self._linking = linking
         self._access = access
         self._about = about
         self._serving = serving
@@ -93,6 +99,9 @@ class Orders:
             "quiet": self._agenda.quiet,
             "timezone": self._agenda.timezone,
             "speak": self._repeating.speak,
+            "relationship": self._relations.relationship,
+            "link": self._linking.link,
+            "unlink": self._linking.unlink,
             # Those that lack what they need: see `Pictures.want`.
             "draw": self._pictures.how_to_draw,
             "edit": self._pictures.how_to_edit,

@@ -8,7 +8,7 @@ export const isSound = (file) => KINDS.has(file.type);
 
 /** A recording with its controls, and below it what is said in it, once somebody has listened. */
 export function sound(file) {
-  const player = make("audio", { src: file.url, controls: "", preload: "metadata", "aria-label": file.name });
+  const player = make("audio", { src: file.url, controls: true, preload: "metadata", "aria-label": file.name });
   const box = make("div", { class: "sound" }, player);
   if (file.transcript) box.append(make("p", {}, file.transcript));
   return box;
