@@ -1,8 +1,9 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, and a
-`Classifier` looks through what is said. All of them are structural: nothing inherits from them.
+`Bot`, `HearingEngine` and `SpeechEngine` are what the dispatcher calls, `TextEngine` and
+`ImageEngine` what a bot calls, and a `Classifier` looks through what is said. All of them are
+structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from botdaemon.types import (
     Draft,
     Event,
     File,
+    HearingRequest,
     ImageCard,
     ImageRequest,
     Letter,
@@ -28,8 +30,11 @@ from botdaemon.types import (
     Piece,
     Progress,
     Room,
+    Speech,
+    SpeechRequest,
     TextRequest,
     Thread,
+    Transcript,
     Turn,
 )
 
@@ -272,3 +277,18 @@ class ImageEngine(Protocol):
 
     def read(self, picture: bytes) -> ImageRequest | None:
         """What a picture was drawn with, from its metadata; None for one that is not ours."""
+
+
+class HearingEngine(Protocol):
+    """Writes down what is said in recordings, with one model."""
+
+    async def hear(self, request: HearingRequest) -> Transcript:
+        """Raises `EngineFailed` for a recording that it cannot hear, with a sentence for whoever
+        sent it, `EngineDied` or `ModelUnusable`."""
+
+
+class SpeechEngine(Protocol):
+    """Speaks, with one model."""
+
+    async def speak(self, request: SpeechRequest) -> Speech:
+        """Raises `EngineFailed`, `EngineDied` or `ModelUnusable`."""

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from botdaemon.errors import EngineFailed
-    from botdaemon.types import ImageRequest, Picture, Piece, Progress, TextRequest
+    from botdaemon.types import (
+        HearingRequest,
+        ImageRequest,
+        Picture,
+        Piece,
+        Progress,
+        Speech,
+        SpeechRequest,
+        TextRequest,
+        Transcript,
+    )
 
 
 class Slot(Protocol):
@@ -83,3 +93,18 @@ class LoadedImageModel(LoadedModel, Protocol):
     def draw(self, request: ImageRequest, emit: Emit) -> None:
         """Draw, and call `emit` after each step and with each picture. What `emit` raises passes
         through and leaves the model ready for the next request. Raises `EngineFailed`."""
+
+
+class LoadedHearingModel(LoadedModel, Protocol):
+    """Writes down one recording at a time."""
+
+    def hear(self, request: HearingRequest, pause: Callable[[], None]) -> Transcript:
+        """Write it down, and call `pause` now and then. What `pause` raises passes through, as with
+        `Emit`. Raises `EngineFailed`."""
+
+
+class LoadedSpeechModel(LoadedModel, Protocol):
+    """Speaks one text at a time."""
+
+    def speak(self, request: SpeechRequest, pause: Callable[[], None]) -> Speech:
+        """Likewise."""

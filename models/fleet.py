@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.process import ModelClassifier, ModelImageEngine, ModelTextEngine, Status
+    from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +147,12 @@ class Fleet(Lasting):
 
     def classifier(self, model: str) -> ModelClassifier:
         return self._of[model].classifier(model)
+
+    def hearing(self, model: str) -> ModelHearingEngine:
+        return self._of[model].hearing(model)
+
+    def speech(self, model: str) -> ModelSpeechEngine:
+        return self._of[model].speech(model)
 
     def status(self) -> list[Status]:
         """A line for each process."""

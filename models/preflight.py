@@ -19,7 +19,8 @@ from models import labels
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = Literal["text", "image", "classifier"]
+Kind = Literal["text", "image", "classifier", "hearing", "speech"]
+"""What a model is for. The files of the last two are looked at by `models.sound.files`."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

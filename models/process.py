@@ -16,7 +16,7 @@ import socket
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
@@ -36,6 +36,8 @@ from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
 from models.live import Lookout, log_kept
+from models.sound import files as sound_files
+from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -59,6 +61,8 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 class ModelSpec:
     """A model as the operator describes it."""
 
+    #: what it is for
+    kind: ClassVar[preflight.Kind]
     #: a directory, or a hub id that is already on this machine
     path: str
     revision: str | None = None
@@ -78,13 +82,6 @@ class ModelSpec:
     weights: int = 0
     #: what it takes, if that is known or estimated
     footprint: Footprint = field(default_factory=lambda: Footprint(load=0, peak=0))
-
-    @property
-    def kind(self) -> preflight.Kind:
-        """What sort of model it is."""
-        if isinstance(self, ClassifierSpec):
-            return "classifier"
-        return "text" if isinstance(self, TextSpec) else "image"
 
     def resolve(self, base: Path) -> Path:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
@@ -108,6 +105,7 @@ class ModelSpec:
 class TextSpec(ModelSpec):
     """A text model."""
 
+    kind = "text"
     quantize: str = "none"
     #: conversations at once
     batch: int = 16
@@ -125,6 +123,7 @@ class TextSpec(ModelSpec):
 class ImageSpec(ModelSpec):
     """An image model."""
 
+    kind = "image"
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
 
@@ -132,6 +131,38 @@ class ImageSpec(ModelSpec):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierSpec(ModelSpec):
     """A classifier."""
+
+    kind = "classifier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingSpec(ModelSpec):
+    """A model that writes down recordings: the directory of a Whisper model in CTranslate2's
+    form."""
+
+    kind = "hearing"
+    #: what is spoken, as "en"; empty to find out from each recording
+    language: str = ""
+
+    def resolve(self, base: Path) -> Path:
+        return sound_files.whisper(base / Path(self.path).expanduser())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechSpec(ModelSpec):
+    """A model that speaks: the file of a Piper voice, or "" for espeak-ng."""
+
+    kind = "speech"
+    #: which of espeak-ng's languages
+    language: str = "en"
+    #: the number of one of the Piper voice's speakers
+    speaker: int = 0
+    #: times as fast as usual
+    speed: float = 1.0
+
+    def resolve(self, base: Path) -> Path:
+        path = str(base / Path(self.path).expanduser()) if self.path else ""
+        return sound_files.speech(path, self.language)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +341,12 @@ class ModelProcess(Lasting):
     def classifier(self, model: str) -> ModelClassifier:
         return self._classifiers[model]
 
+    def hearing(self, model: str) -> ModelHearingEngine:
+        return ModelHearingEngine(self, model)
+
+    def speech(self, model: str) -> ModelSpeechEngine:
+        return ModelSpeechEngine(self, model)
+
     @property
     def pid(self) -> int:
         """0 while it is not running."""
@@ -352,6 +389,7 @@ class ModelProcess(Lasting):
         """What the process is told of a model; its engine is made on the way."""
         directory = spec.resolve(self._base)
         told = asdict(spec) | {
+            "kind": spec.kind,
             "directory": str(directory),
             "adapters": {
                 adapter: str(self._base / Path(path).expanduser())
@@ -365,18 +403,18 @@ class ModelProcess(Lasting):
             case TextSpec():
                 editions = self._lookout.add(name, directory, spec.sampling)
                 self._texts[name] = ModelTextEngine(self, name, editions, spec.sampling)
-                return told | {"kind": spec.kind}
             case ImageSpec():
                 from models.image import manners
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
-                return told | {"kind": spec.kind}
             case ClassifierSpec():
                 self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))
-                return told | {"kind": spec.kind}
+            case HearingSpec() | SpeechSpec():
+                pass  # nothing in their files need be known to ask them
             case _:
-                raise TypeError(f"{name} is no text model, no image model and no classifier")
+                raise TypeError(f"{name} is no model of a kind that is known")
+        return told
 
     # --- supervision -------------------------------------------------------------------------
 

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from botdaemon.errors import BotdaemonError, EngineFailed, ModelUnusable
 from models import frames
-from models.engines import Cancelled, LoadedClassifier, LoadedImageModel, LoadedTextModel
+from models.engines import (
+    Cancelled,
+    LoadedClassifier,
+    LoadedImageModel,
+    LoadedModel,
+    LoadedTextModel,
+)
 from models.measure import device_lost, out_of_memory
 
 if TYPE_CHECKING:
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", "TextRequest", "ImageRequest", "str | bytes")
-Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel, LoadedClassifier)
+Request = TypeVar("Request")
+Loaded = TypeVar("Loaded", bound=LoadedModel)
 LoadedOut = TypeVar("LoadedOut", covariant=True)
 
 
@@ -57,6 +63,9 @@ class Job(Generic[Request]):
 class Runner(ABC, Generic[Request, Loaded]):
     """One model and the requests for it. `memory` calls `load`, `rest` and `drop` from whichever
     thread needs the room, while this one has no request."""
+
+    #: it allocates through torch, so what it takes of a card can be measured
+    in_torch = True
 
     def __init__(
         self,
@@ -225,7 +234,10 @@ class Runner(ABC, Generic[Request, Loaded]):
             {
                 "is": "failed",
                 "id": job.id,
-                "error": type(error).__name__,
+                # By one of the names that the other end knows, whatever kind of it this is.
+                "error": (
+                    ModelUnusable if isinstance(error, ModelUnusable) else EngineFailed
+                ).__name__,
                 "message": str(error),
             }
         )
@@ -361,18 +373,45 @@ class ImageRunner(Runner["ImageRequest", LoadedImageModel]):
                     raise
 
 
-class ClassifierRunner(Runner["str | bytes", LoadedClassifier]):
-    """A classifier: one text or picture after the other."""
+class ResultRunner(Runner[Request, Loaded]):
+    """A model with one result for each request: one request after the other."""
 
-    def _serve(self, model: LoadedClassifier) -> None:
+    def _serve(self, model: Loaded) -> None:
         while self._may_begin() and (job := self._next()):
             try:
-                with self._turnstile.turn(self.name):
-                    labels = model.classify(job.request)
+                with self._turnstile.turn(self.name) as give_way:
+                    result = self._answer(model, job.request, _pausing(job, give_way))
+                frames.pack(result)  # it may be too large to be handed over
+            except Cancelled:
+                self._cancelled(job)
             except BotdaemonError as error:
                 self._failed(job, error)
+            except frames.TooLarge as error:
+                self._failed(job, EngineFailed(f"it is too large to be handed over: {error}"))
             except Exception as error:
                 self._failed(job, self._foreseen(error))
             else:
                 self._end(job)
-                self._wire.send({"is": "classified", "id": job.id, "labels": labels})
+                self._wire.send({**result, "id": job.id})
+
+    @abstractmethod
+    def _answer(self, model: Loaded, request: Request, pause: Callable[[], None]) -> frames.Frame:
+        """The frame that ends the request, without its id."""
+
+
+def _pausing(job: Job[Any], give_way: GiveWay) -> Callable[[], None]:
+    def pause() -> None:
+        if job.cancelled.is_set():
+            raise Cancelled
+        give_way()
+
+    return pause
+
+
+class ClassifierRunner(ResultRunner["str | bytes", LoadedClassifier]):
+    """Classifies."""
+
+    def _answer(
+        self, model: LoadedClassifier, request: str | bytes, pause: Callable[[], None]
+    ) -> frames.Frame:
+        return {"is": "classified", "labels": model.classify(request)}

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.config import ClassifierConfig, DiffusersConfig, TransformersConfig
-from models.process import ClassifierSpec, ImageSpec, TextSpec
+from botdaemon.config import (
+    ClassifierConfig,
+    DiffusersConfig,
+    SpeechConfig,
+    TransformersConfig,
+    WhisperConfig,
+)
+from models.process import ClassifierSpec, HearingSpec, ImageSpec, SpeechSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +42,23 @@ def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
                 specs[name] = ImageSpec(**_common(table), checker=table.checker)
             case ClassifierConfig():
                 specs[name] = ClassifierSpec(**_common(table))
+            case WhisperConfig():
+                specs[name] = HearingSpec(
+                    **_staying(table),
+                    path=str(table.path),
+                    device=table.device,
+                    dtype=table.dtype,
+                    language=table.language,
+                )
+            case SpeechConfig():
+                specs[name] = SpeechSpec(
+                    **_staying(table),
+                    path=str(table.path or ""),
+                    device="cpu",
+                    language=table.language,
+                    speaker=table.speaker,
+                    speed=table.speed,
+                )
     return specs
 
 
@@ -47,6 +70,15 @@ def _common(table: TransformersConfig | DiffusersConfig | ClassifierConfig) -> d
         "dtype": table.dtype,
         "adapters": {adapter: str(path) for adapter, path in table.adapters.items()},
         "offload": table.offload,
+        **_staying(table),
+    }
+
+
+def _staying(
+    table: TransformersConfig | DiffusersConfig | ClassifierConfig | WhisperConfig | SpeechConfig,
+) -> dict[str, Any]:
+    """When it is loaded, and when it goes."""
+    return {
         "load": table.load == "start",
         "pinned": table.pinned,
         "idle": 60 * table.idle_minutes,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.app import imports, judges
+from botdaemon.app.sound import speaking
 from botdaemon.config import (
     ClassifierConfig,
     Config,
@@ -16,8 +17,10 @@ from botdaemon.config import (
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
+    SpeechConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
     read_key,
 )
 
@@ -26,7 +29,21 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import Classifier, ImageEngine, TextEngine
+    from botdaemon.ports import (
+        Classifier,
+        HearingEngine,
+        ImageEngine,
+        SpeechEngine,
+        TextEngine,
+    )
+
+
+#: by the interface of their servers; all others write
+_REMOTE = {
+    "images": imports.REMOTE_IMAGE,
+    "transcriptions": imports.REMOTE_HEARING,
+    "speech": imports.REMOTE_SPEECH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +53,16 @@ class Engines:
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
     classifiers: Mapping[str, Classifier]
+    hearing: Mapping[str, HearingEngine]
+    speech: Mapping[str, SpeechEngine]
     status: Callable[[], list[str]]
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think with, those that answer in their place, and those that look
-    through what is said."""
-    names = set(judges.classifiers(config))
+    """The models that bots think, hear and speak with, those that answer in their place, and those
+    that look through what is said."""
+    names = {config.hearing.model} - {""}
+    names |= set(judges.classifiers(config))
     for bot in config.bots.values():
         if isinstance(bot, TextBotConfig | ImageBotConfig):
             names.add(bot.model)
@@ -52,6 +72,7 @@ def wanted(config: Config) -> set[str]:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
         if isinstance(bot, TextBotConfig) and bot.enrich is not None:
             names.add(bot.enrich.model)
+    names |= {table.model for table in speaking(config).values()}
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -69,6 +90,8 @@ async def make_engines(
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
     classifiers: dict[str, Classifier] = {}
+    hearing: dict[str, HearingEngine] = {}
+    speech: dict[str, SpeechEngine] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -90,15 +113,24 @@ async def make_engines(
                 image[name] = fleet.image(name)
             case ClassifierConfig():
                 classifiers[name] = fleet.classifier(name)
+            case WhisperConfig():
+                hearing[name] = fleet.hearing(name)
+            case SpeechConfig():
+                speech[name] = fleet.speech(name)
             case OpenAIConfig():
-                kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
+                kind = _REMOTE.get(table.api, imports.REMOTE_TEXT)
                 key = read_key(config, name)
                 if key is not None:
                     logs.redact(key)
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
-                (image if table.api == "images" else text)[name] = engine
+                sorts: dict[str, dict[str, Any]] = {
+                    "images": image,
+                    "transcriptions": hearing,
+                    "speech": speech,
+                }
+                sorts.get(table.api, text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, classifiers, lambda: _status(chosen, fleet))
+    return Engines(text, image, classifiers, hearing, speech, lambda: _status(chosen, fleet))
 
 
 def footprints_file(directory: Path) -> Path:

@@ -179,14 +179,7 @@ async def running(
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
-        house = parts.make_house(
-            config,
-            bots,
-            connected,
-            engines.status,
-            lambda: clock.wake(),
-            engines.classifiers,
-        )
+        house = parts.make_house(config, bots, connected, engines, lambda: clock.wake())
         dispatcher = Dispatcher(
             store,
             house,

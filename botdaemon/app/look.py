@@ -19,8 +19,10 @@ from botdaemon.config import (
     EchoConfig,
     ModelConfig,
     OpenAIConfig,
+    SpeechConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
 )
 from botdaemon.errors import ConfigError
 from botdaemon.types import ClassifierCard, Finding, ImageCard, ModelCard, TextRequest, Verdict
@@ -65,6 +67,12 @@ def inspect_model(config: Config, table: ModelConfig) -> str:
         case TransformersConfig():
             card = _format(config, table).card
             return f"{table.hub or table.path}, a context of {card.context} tokens"
+        case WhisperConfig():
+            imports.named(imports.FIND_WHISPER)(table.path)
+            return f"{table.path}, writes down what is said in recordings"
+        case SpeechConfig():
+            imports.named(imports.FIND_SPEECH)(str(table.path or ""), table.language)
+            return f"{table.path or f'espeak-ng ({table.language})'}, speaks"
         case DiffusersConfig():
             drawn = _image_card(config, table)
             return (

@@ -11,12 +11,13 @@ from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.app.personas import examples, persona, shares
+from botdaemon.app.sound import make_aloud, make_listening, speaking
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
 from botdaemon.bots.telling import Telling, ToldBot
 from botdaemon.bots.text import TextBot
-from botdaemon.commands import COMMANDS, TALKING
+from botdaemon.commands import offered
 from botdaemon.config import (
     BotConfig,
     CannedBotConfig,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from botdaemon.app.engines import Engines
-    from botdaemon.ports import Briefing, Classifier
     from botdaemon.store import Store
 
 
@@ -144,7 +144,7 @@ def surroundings(
         shelf=store,
         bots={bot: config.bots[bot].about for bot in bots},
         pictures={bot: url for bot in bots if (url := config.bots[bot].picture)},
-        commands=COMMANDS if draws else TALKING,
+        commands=offered(draws=draws, speaks=bool(speaking(config))),
         shared=_shared(config, name),
         file_limit=_file_limit(config),
         prompt_of=prompt_of,
@@ -289,12 +289,10 @@ def make_house(
     config: Config,
     bots: Mapping[str, Bot],
     adapters: Mapping[str, Adapter],
-    status: Callable[[], list[str]],
+    engines: Engines,
     changed: Callable[[], None] = lambda: None,
-    classifiers: Mapping[str, Classifier] | None = None,
 ) -> House:
-    """`classifiers` are those that look through what is said; `changed` is told when a schedule may
-    be due earlier than the next one was."""
+    """`changed` is told when a schedule may be due earlier than the next one was."""
     serving = {name: _served(config, name) for name in adapters}
     chats = {
         name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)
@@ -349,8 +347,10 @@ def make_house(
         remembers=dict(make_remembers(config)),
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
-        heard_judges=judges.of_what_is_heard(config.filters, classifiers or {}),
-        manners=dict(make_manners(config, classifiers or {})),
+        heard_judges=judges.of_what_is_heard(config.filters, engines.classifiers),
+        manners=dict(make_manners(config, engines.classifiers)),
+        listening=make_listening(config, engines),
+        aloud=make_aloud(config, engines),
         characters={name: make_character(config, table) for name, table in config.bots.items()},
-        status=status,
+        status=engines.status,
     )

@@ -33,6 +33,7 @@ from botdaemon.config.platforms import (
 )
 from botdaemon.config.reader import Config, load, parse, read_key, read_token
 from botdaemon.config.schedules import GovernorConfig, ScheduleConfig
+from botdaemon.config.sound import HearingConfig, SpeechConfig, SpokenConfig, WhisperConfig
 from botdaemon.config.tables import (
     DaemonConfig,
     LimitsConfig,
@@ -72,6 +73,7 @@ __all__ = [
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",
+    "HearingConfig",
     "ImageBotConfig",
     "LimitsConfig",
     "MemoryConfig",
@@ -84,6 +86,8 @@ __all__ = [
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "SpeechConfig",
+    "SpokenConfig",
     "StageConfig",
     "StyleConfig",
     "TelegramConfig",
@@ -91,6 +95,7 @@ __all__ = [
     "TextBotConfig",
     "TransformersConfig",
     "WebConfig",
+    "WhisperConfig",
     "load",
     "parse",
     "read_key",

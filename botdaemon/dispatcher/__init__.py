@@ -16,6 +16,7 @@ from botdaemon.dispatcher.agenda import Agenda, Arranging
 from botdaemon.dispatcher.desk import Desk, Question
 from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
+from botdaemon.dispatcher.hearing import Hearing, Listening
 from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.judges import Judge
 from botdaemon.dispatcher.letters import relay
@@ -26,6 +27,8 @@ from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
 from botdaemon.dispatcher.relations import Relations
 from botdaemon.dispatcher.remembering import Remembering, Remembers
+from botdaemon.dispatcher.repeating import Repeating
+from botdaemon.dispatcher.speaking import Aloud, Speaking
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -52,11 +55,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TEXT",
+    "Aloud",
     "Arranging",
     "Dispatcher",
     "House",
     "Judge",
     "Limits",
+    "Listening",
     "Manners",
     "Remembers",
 ]
@@ -73,7 +78,8 @@ class Dispatcher:
         self._store = store
         self._house = house
         self._post = post
-        self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
+        speaking = Speaking(store, house.aloud)
+        self._mouth = Mouth(store, house.couriers, post, house.manners, speaking, house.clock)
         self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns = Turns(
@@ -83,6 +89,8 @@ class Dispatcher:
             house.history,
             self._mouth,
             self._ears,
+            Hearing(store, self._mouth, self._ears, house.listening),
+            speaking,
             house.limits,
             tasks,
         )
@@ -96,6 +104,7 @@ class Dispatcher:
             Agenda(store, house.access, house.serving, house.arranging),
             self._desk,
             Remembering(store, house.remembers, house.serving),
+            Repeating(store, self._mouth, speaking, tasks),
             Relations(store, house.characters, house.arranging.timezone),
             Linking(store, self._mouth),
             house.access,
