@@ -18,16 +18,20 @@ from platform_server import daemon as killed
 from platform_verbs import DM, GENERAL, Platform
 from platforms import PLATFORMS, daemon, serving
 from sound_engines import Hears, Speaks, aloud, listening, voice_note
+from test_classifier import STAND_IN, Scripted, judge
 
 from botdaemon.dispatcher import Manners
 from botdaemon.errors import EngineDied, EngineFailed, ModelUnusable
 from botdaemon.filters import Filter, Rule
+from botdaemon.types import Bubble, Draft
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from fake_faults import Shown
+
+    from botdaemon.types import Turn
 
 OGG = voice_note().content
 NOTE = (("voice-message.ogg", voice_note(0.7).content),)
@@ -43,6 +47,14 @@ async def platform(request: pytest.FixtureRequest) -> AsyncGenerator[Platform]:
 async def telegram() -> AsyncGenerator[Platform]:
     async with serving("telegram") as [one]:
         yield one
+
+
+class Crowd:
+    """Two answer to everything."""
+
+    async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+        bubbles = (Bubble("a", "Ox"), Bubble("b", "Newt"))
+        yield Draft(text="a\n\nb", bubbles=bubbles, final=True)
 
 
 def asked(bot: SayingBot) -> list[str]:
@@ -163,6 +175,17 @@ async def test_filters_hear_what_is_said_aloud(telegram: Platform, tmp_path: Pat
         assert db.execute("SELECT text FROM held").fetchall() == [("a lot of zilch",)]
 
 
+async def test_classifiers_hear_what_is_said_aloud(telegram: Platform, tmp_path: Path) -> None:
+    bot, classifier = SayingBot(), Scripted()
+    looks = (judge(classifier, certain=False),)
+    ears = listening(Hears("how grey it is"))
+    async with daemon(tmp_path, {"bot": bot}, telegram, listening=ears, heard_judges=looks):
+        await telegram.say("", files=NOTE)
+        await telegram.saying(STAND_IN)
+    assert classifier.asked == ["how grey it is"]
+    assert not bot.turns
+
+
 async def test_what_was_heard_is_shown_once_where_that_is_wanted(
     telegram: Platform, tmp_path: Path
 ) -> None:
@@ -234,6 +257,21 @@ async def test_an_answer_can_be_spoken_without_being_written(
         await platform.say("hello")
         await spoken(platform)
         assert not [one for one in platform.shown(DM) if "you said" in one.text]
+
+
+@pytest.mark.parametrize("text", [True, False])
+async def test_a_crowd_is_spoken_as_one(text: bool, telegram: Platform, tmp_path: Path) -> None:
+    mouth = Speaks()
+    async with daemon(
+        tmp_path, {"bot": Crowd()}, telegram, aloud=aloud(mouth, when="always", text=text)
+    ) as house:
+        await telegram.say("hello")
+        await spoken(telegram)
+        shown = [one.text for one in telegram.shown(DM) if telegram.is_ours(one) and one.text]
+        [*_, kept] = await house.store.recent(1)
+    assert mouth.asked == ["Ox: a\nNewt: b"]
+    assert kept.bubbles == (Bubble("a", "Ox"), Bubble("b", "Newt"))
+    assert len(shown) == (2 if text else 0)
 
 
 @pytest.mark.parametrize("mouth", [Speaks(EngineFailed("no")), Speaks(whole=False)])
