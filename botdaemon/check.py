@@ -19,6 +19,7 @@ from botdaemon.config import (
     CannedBotConfig,
     ChatConfig,
     DiffusersConfig,
+    EmbedderConfig,
     FiltersConfig,
     ImageBotConfig,
     ModelConfig,
@@ -33,7 +34,7 @@ from botdaemon.errors import BotdaemonError, ConfigError
 from botdaemon.types import Finding, Once, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from botdaemon.config import Config
 
@@ -96,12 +97,14 @@ def check(
     lines: Lines,
     misfits: Misfits = dict,
     too_slow: TooSlow = lambda _: False,
+    knowledge: Iterable[Finding] = (),
 ) -> Report:
-    """Look at everything the configuration names."""
+    """Look at everything the configuration names. `knowledge`: what was found of bots' files."""
     return Report(
         (
             *_findings(config, inspect, weigh, lines, misfits),
             *_filters(config, too_slow),
+            *knowledge,
         )
     )
 
@@ -126,7 +129,10 @@ def _findings(
             yield _ok(f"models.{name}: {inspect(model)}")
             usable.add(name)
         except BotdaemonError as error:
-            hub = isinstance(model, TransformersConfig | DiffusersConfig) and model.hub
+            hub = (
+                isinstance(model, TransformersConfig | DiffusersConfig | EmbedderConfig)
+                and model.hub
+            )
             key = "hub" if hub else "path"
             yield from _problems(config, ("models", name, key), error)
     if usable == config.models.keys():

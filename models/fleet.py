@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from models.process import ModelImageEngine, ModelTextEngine, Status
+    from models.process import ModelEmbedder, ModelImageEngine, ModelTextEngine, Status
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def survey(
         )
         estimate, weights = footprints.estimate(
             directory,
-            kind="text" if isinstance(spec, TextSpec) else "image",
+            kind=spec.kind,
             device=on,
             dtype=spec.dtype,
             quantize=quantize,
@@ -143,6 +143,9 @@ class Fleet(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._of[model].image(model)
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._of[model].embedder(model)
 
     def status(self) -> list[Status]:
         """A line for each process."""

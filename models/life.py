@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Inbox = asyncio.Queue[Piece | Progress | Picture | BotdaemonError | None]
-"""What comes of a request; after a picture's last there is None."""
+Inbox = asyncio.Queue[Piece | Progress | Picture | list[bytes] | BotdaemonError | None]
+"""What comes of a request; after a picture's last there is None, and vectors come at once."""
 
 _ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
 
@@ -99,6 +99,9 @@ class Life:
             case {"is": "drawn", "id": id}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(None)
+            case {"is": "vectors", "id": id, "vectors": packed}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(frames.unpack_vectors(packed))
             case {"is": "failed", "id": id, "error": error, "message": message}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(_ERRORS[error](message))

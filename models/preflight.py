@@ -18,6 +18,8 @@ from botdaemon.errors import ModelUnusable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Kind = Literal["text", "image", "embedder"]
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LFS = b"version https://git-lfs"
@@ -33,11 +35,12 @@ def resolve(
     *,
     base: Path,
     revision: str | None = None,
-    kind: Literal["text", "image"] = "text",
+    kind: Kind = "text",
 ) -> Path:
     """The directory of a local model (relative ones are looked for in `base`) or of a hub id in
     this machine's cache, after a look at its files. A text model is a directory of transformers,
-    an image model a pipeline directory of diffusers. Raises `ModelUnusable`."""
+    an image model a pipeline directory of diffusers, an embedder one of sentence-transformers.
+    Raises `ModelUnusable`."""
     local = base / Path(path_or_id).expanduser()
     try:
         there = local.exists()
@@ -54,6 +57,10 @@ def resolve(
             raise ModelUnusable(f"{directory} is a file; name the directory that holds the model")
         if kind == "image":
             _examine_pipeline(directory)
+        elif kind == "embedder":
+            from models.embed import layout
+
+            _examine(layout.load(directory).body, rewrite="Model")
         else:
             _examine(directory)
     return directory
@@ -147,7 +154,8 @@ def _near(missing: Path) -> str:
     return f" (beside it: {', '.join(siblings[:5])})" if siblings else ""
 
 
-def _examine(directory: Path) -> None:
+def _examine(directory: Path, rewrite: str = "ModelForCausalLM") -> None:
+    """`rewrite`: the class of transformers that the model is one of."""
     names = {path.name for path in directory.iterdir()}
     if "config.json" not in names:
         raise ModelUnusable(f"{directory} is no text model: {_instead(names)}")
@@ -157,7 +165,7 @@ def _examine(directory: Path) -> None:
             f"{directory} is no text model that continues a conversation, but a"
             f" {config.get('model_type', 'sequence-to-sequence')} model (encoder and decoder)"
         )
-    for weights in _weights(directory, names, _rewrite("ModelForCausalLM", directory)):
+    for weights in _weights(directory, names, _rewrite(rewrite, directory)):
         _examine_safetensors(weights)
     if "tokenizer.json" not in names:
         raise ModelUnusable(

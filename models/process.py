@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
+    EmbedderCard,
+    EmbedRequest,
     ImageCard,
     ImageRequest,
     ModelCard,
@@ -37,7 +39,7 @@ from models.life import Life
 from models.live import Lookout, log_kept
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from models.live import Edition, Editions
@@ -80,8 +82,18 @@ class ModelSpec:
 
     def resolve(self, base: Path) -> Path:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
-        kind: Literal["text", "image"] = "text" if isinstance(self, TextSpec) else "image"
-        return preflight.resolve(self.path, base=base, revision=self.revision, kind=kind)
+        return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
+
+    @property
+    def kind(self) -> preflight.Kind:
+        """What sort of model it is."""
+        match self:
+            case TextSpec():
+                return "text"
+            case ImageSpec():
+                return "image"
+            case _:
+                return "embedder"
 
     def need(self, name: str) -> Need:
         """What it asks of its device, for the ledger."""
@@ -120,6 +132,14 @@ class ImageSpec(ModelSpec):
 
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderSpec(ModelSpec):
+    """An embedder."""
+
+    #: texts at once
+    batch: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +238,29 @@ class ModelImageEngine:
         return metadata.read(picture)
 
 
+class ModelEmbedder:
+    """An embedder of a process: an `Embedder`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: EmbedderCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> EmbedderCard:
+        return self._card
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        request = EmbedRequest(model=self._model, texts=tuple(texts), question=question)
+        life = await self._process.life()
+        with life.request("embed", asdict(request)) as inbox:
+            vectors = await inbox.get()
+        if isinstance(vectors, BotdaemonError):
+            raise vectors
+        assert isinstance(vectors, list)
+        return vectors
+
+
 class ModelProcess(Lasting):
     """One model process through all its lives."""
 
@@ -247,6 +290,7 @@ class ModelProcess(Lasting):
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
+        self._embedders: dict[str, ModelEmbedder] = {}
         self._restarts = 0
         self._life: Life | None = None
         #: the life that is to come, or its failure to; replaced after each attempt
@@ -271,6 +315,9 @@ class ModelProcess(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._images[model]
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._embedders[model]
 
     @property
     def pid(self) -> int:
@@ -334,6 +381,11 @@ class ModelProcess(Lasting):
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
                 return told | {"kind": "image"}
+            case EmbedderSpec():
+                from models.embed import layout
+
+                self._embedders[name] = ModelEmbedder(self, name, layout.load(directory).card)
+                return told | {"kind": "embedder"}
             case _:
                 raise TypeError(f"{name} is neither a text model nor an image model")
 

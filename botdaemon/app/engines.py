@@ -12,6 +12,7 @@ from botdaemon.config import (
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import ImageEngine, TextEngine
+    from botdaemon.ports import Embedder, ImageEngine, TextEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Engines:
 
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
+    embedders: Mapping[str, Embedder]
     status: Callable[[], list[str]]
 
 
@@ -45,6 +47,8 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
+        if isinstance(bot, TextBotConfig) and bot.knowledge and bot.knowledge.model:
+            names.add(bot.knowledge.model)
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -61,6 +65,7 @@ async def make_engines(
     chosen = {name: config.models[name] for name in sorted(names)}
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
+    embedders: dict[str, Embedder] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -80,6 +85,8 @@ async def make_engines(
                 text[name] = fleet.text(name)
             case DiffusersConfig():
                 image[name] = fleet.image(name)
+            case EmbedderConfig():
+                embedders[name] = fleet.embedder(name)
             case OpenAIConfig():
                 kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
                 key = read_key(config, name)
@@ -88,7 +95,7 @@ async def make_engines(
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
                 (image if table.api == "images" else text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, lambda: _status(chosen, fleet))
+    return Engines(text, image, embedders, lambda: _status(chosen, fleet))
 
 
 def footprints_file(directory: Path) -> Path:

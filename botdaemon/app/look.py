@@ -17,13 +17,14 @@ from botdaemon.config import (
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     TextBotConfig,
     TransformersConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import Finding, ImageCard, ModelCard, Verdict
+from botdaemon.types import EmbedderCard, Finding, ImageCard, ModelCard, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,6 +63,12 @@ def inspect_model(config: Config, table: ModelConfig) -> str:
         case TransformersConfig():
             card = _format(config, table).card
             return f"{table.hub or table.path}, a context of {card.context} tokens"
+        case EmbedderConfig():
+            made: EmbedderCard = imports.named(imports.EMBEDDER)(_directory(config, table)).card
+            return (
+                f"{table.hub or table.path}, vectors of {made.dimension} numbers for"
+                f" {made.context} tokens"
+            )
         case DiffusersConfig():
             drawn = _image_card(config, table)
             return (
@@ -104,10 +111,17 @@ def _image_card(config: Config, table: DiffusersConfig) -> ImageCard:
     return card
 
 
-def _directory(config: Config, table: TransformersConfig | DiffusersConfig) -> Any:
+def _directory(config: Config, table: TransformersConfig | DiffusersConfig | EmbedderConfig) -> Any:
+    match table:
+        case DiffusersConfig():
+            kind = "image"
+        case EmbedderConfig():
+            kind = "embedder"
+        case TransformersConfig():
+            kind = "text"
     return imports.named(imports.RESOLVE)(
         str(table.path or table.hub),
         base=config.path.parent,
         revision=table.revision,
-        kind="image" if isinstance(table, DiffusersConfig) else "text",
+        kind=kind,
     )

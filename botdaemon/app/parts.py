@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.access import Access
-from botdaemon.app import imports
+from botdaemon.app import imports, knowledge
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from botdaemon.app.engines import Engines
+    from botdaemon.knowledge.briefing import Librarian
     from botdaemon.store import Store
 
 
@@ -184,12 +185,18 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     )
 
 
-def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
-    """A bot that draws keeps its pictures in the store."""
+def make_bot(
+    config: Config,
+    name: str,
+    engines: Engines,
+    store: Store | None = None,
+    librarian: Librarian | None = None,
+) -> Bot:
+    """A bot that draws keeps its pictures in the store. `librarian`: who looks things up for it."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
-            return TextBot(
+            bot = TextBot(
                 name=name,
                 persona=table.persona,
                 model=table.model,
@@ -197,7 +204,9 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
+                briefings=[librarian.brief] if librarian else (),
             )
+            return knowledge.citing(config, name, bot, librarian) if librarian else bot
         case CannedBotConfig():
             return CannedBot(
                 name, table.lines, table.characters_per_second, table.longest_typing_seconds

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
     AccessConfig,
@@ -33,6 +34,7 @@ from botdaemon.config.thinking import (
     DeviceConfig,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     SamplingConfig,
@@ -52,10 +54,12 @@ __all__ = [
     "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "EmbedderConfig",
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",
     "ImageBotConfig",
+    "KnowledgeConfig",
     "LimitsConfig",
     "ModelConfig",
     "OpenAIConfig",

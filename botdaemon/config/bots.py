@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from botdaemon.config.base import Table
+from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
@@ -54,6 +55,8 @@ class TextBotConfig(_BotConfig):
     """most messages of a thread it is shown"""
     sampling: SamplingConfig = SamplingConfig()
     """how tokens are chosen, over what the model says"""
+    knowledge: KnowledgeConfig | None = None
+    """folders that it looks things up in"""
 
 
 class CannedBotConfig(_BotConfig):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _Tables = dict[str, dict[str, Any]]
 
+_EMBEDDER = "an embedder"
+
 
 def references(document: dict[str, Any]) -> Iterator[Mistake]:
     """Names that do not exist, are taken twice or do not belong there."""
@@ -56,15 +58,18 @@ def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, A
     return {key: table for key, table in tables if isinstance(table, of)}
 
 
-def _draws(model: dict[str, Any]) -> bool:
-    return model.get("kind") == "diffusers" or model.get("api") == "images"
+def _sort(model: dict[str, Any]) -> str:
+    """What a model is for."""
+    if model.get("kind") == "diffusers" or model.get("api") == "images":
+        return "an image model"
+    return _EMBEDDER if model.get("kind") == "embedder" else "a text model"
 
 
 def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistake]:
     where: Where = ("models", name, "fall_back")
     if "fall_back" not in model:
         return
-    yield from _thinks_with(where, model, models, image=_draws(model))
+    yield from _thinks_with(where, model, models, _sort(model))
     seen = [name]
     while isinstance(other := models.get(seen[-1], {}).get("fall_back"), str):
         if other in seen:
@@ -75,14 +80,13 @@ def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistak
 
 
 def _thinks_with(
-    where: Where, table: dict[str, Any], models: _Tables, *, image: bool
+    where: Where, table: dict[str, Any], models: _Tables, wanted: str = "a text model"
 ) -> Iterator[Mistake]:
     """The model named there exists, and is of the right sort."""
     yield from _exists(where, table, "model", models)
     name = table.get(str(where[-1]))
-    if isinstance(name, str) and name in models and _draws(models[name]) != image:
-        wanted, is_one = ("an image", "a text") if image else ("a text", "an image")
-        yield Mistake(where, f'"{name}" is {is_one} model, name {wanted} model')
+    if isinstance(name, str) and name in models and (sort := _sort(models[name])) != wanted:
+        yield Mistake(where, f'"{name}" is {sort}, name {wanted}')
 
 
 def _adapters(
@@ -104,12 +108,15 @@ def _adapters(
 def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iterator[Mistake]:
     where: Where = ("bots", name)
     if bot.get("kind") == "text":
-        yield from _thinks_with((*where, "model"), bot, models, image=False)
+        yield from _thinks_with((*where, "model"), bot, models)
+        knowledge = bot.get("knowledge")
+        if isinstance(knowledge, dict) and knowledge.get("model"):
+            yield from _thinks_with((*where, "knowledge", "model"), knowledge, models, _EMBEDDER)
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
     if bot.get("kind") == "image":
-        yield from _thinks_with((*where, "model"), bot, models, image=True)
+        yield from _thinks_with((*where, "model"), bot, models, "an image model")
         if "improve" in bot:
-            yield from _thinks_with((*where, "improve"), bot, models, image=False)
+            yield from _thinks_with((*where, "improve"), bot, models)
         for style, table in _section(bot, "styles").items():
             used = _section(table, "adapters", of=float | int)
             yield from _adapters((*where, "styles", style, "adapters"), used, bot, models)
