@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from botdaemon.cli.plumbing import bar, fail, loaded, run_to_end, with_config
-from botdaemon.errors import BotdaemonError
+from botdaemon.cli.plumbing import bar, loaded, run_to_end, with_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from botdaemon.config import Config
@@ -37,26 +37,27 @@ def knowledge(path: Path | None, bot: str | None, question: tuple[str, ...], ref
         names = ", ".join(bots) or "none"
         click.echo(f'botdaemon: "{bot}" is no bot with knowledge (there are: {names})', err=True)
         sys.exit(2)
-    try:
-        for name in bots if bot is None else [bot]:
-            if refresh:
-                _refresh(config, name)
-            if not question:
-                _list(config, name)
-    except BotdaemonError as error:
-        fail(error)
-    if bot is not None and question:
-        run_to_end(_ask(config, bot, " ".join(question)))
+    run_to_end(_look(config, bots if bot is None else [bot], " ".join(question), refresh=refresh))
 
 
-def _refresh(config: Config, bot: str) -> None:
+async def _look(config: Config, bots: Sequence[str], question: str, *, refresh: bool) -> None:
+    for bot in bots:
+        if refresh:
+            await _refresh(config, bot)
+        if question:
+            await _ask(config, bot, question)
+        else:
+            _list(config, bot)
+
+
+async def _refresh(config: Config, bot: str) -> None:
     from botdaemon import app
 
     def say(what: str) -> None:
         click.echo(what, err=True)
 
     with bar(bot, bytes=False) as told:
-        run_to_end(app.knowledge.bring_up_to_date(config, bot, say=say, told=told))
+        await app.knowledge.bring_up_to_date(config, bot, say=say, told=told)
 
 
 def _list(config: Config, bot: str) -> None:
@@ -67,8 +68,7 @@ def _list(config: Config, bot: str) -> None:
     by_meaning = f", {vectors:,} with vectors" if vectors else ""
     click.echo(f"{bot}: {passages:,} passages{by_meaning}, in {read:,} files")
     for file in files:
-        state = f"cannot be read: {file.problem}" if file.problem else f"{file.passages:,}"
-        click.echo(f"  {file.shown}: {state}")
+        click.echo(f"  {file.shown}: {file.problem or f'{file.passages:,} passages'}")
     if not files:
         click.echo("  nothing yet; the daemon reads the folders, or say --refresh")
 

@@ -71,6 +71,8 @@ def by_words(index: Index, question: str, language: str) -> list[tuple[int, floa
         return []
     have = {word: frozenset(index.with_word(word, MOST_LOOKED_AT)) for word in telling}
     rarest = sorted((word for word in telling if have[word]), key=lambda word: len(have[word]))
+    if not rarest:
+        return []
     looked_up: list[str] = []
     passages = 0
     for word in rarest:

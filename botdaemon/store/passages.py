@@ -153,7 +153,6 @@ def _opened(path: Path, *, stems: bool) -> sqlite3.Connection | None:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA trusted_schema = OFF")
         if db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             schema = _SCHEMA.format(
                 tokenizer=f"{tokenizer} remove_diacritics 2", form=form, born=uuid4().hex
