@@ -206,8 +206,8 @@ def adapter(base: Path, seed: int) -> Path:
 
 
 def sentence_model(pooling: str = "mean_tokens", lower: bool = False) -> Path:
-    """A directory as sentence-transformers writes it, around a BERT of a few thousand weights with a
-    token for each letter. Shared by all tests: do not write into it."""
+    """A directory as sentence-transformers writes it, around a BERT of a few thousand weights with
+    a token for each letter. Shared by all tests: do not write into it."""
     import torch
     from tokenizers import normalizers, processors
     from transformers import BertConfig, BertModel

@@ -32,7 +32,7 @@ MOST_WORDS = 24
 #: they are in this many passages; what is in more says little anyway.
 MOST_LOOKED_AT = 6_000
 #: Passages found by words have this share of what the question's words weigh, or so many of them.
-LEAST_SHARE, ENOUGH_WORDS = 0.5, 3
+LEAST_SHARE, ENOUGH_WORDS = 0.3, 3
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
 
