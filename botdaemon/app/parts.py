@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.access import Access
+<<<<<<< HEAD
 from botdaemon.app import imports, knowledge
+=======
+from botdaemon.app import imports
+from botdaemon.app.feelings import make_briefings, make_character
+>>>>>>> main
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
@@ -185,6 +190,7 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     )
 
 
+<<<<<<< HEAD
 def make_bot(
     config: Config,
     name: str,
@@ -193,6 +199,10 @@ def make_bot(
     librarian: Librarian | None = None,
 ) -> Bot:
     """A bot that draws keeps its pictures in the store. `librarian`: who looks things up for it."""
+=======
+def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
+    """A bot that draws keeps its pictures in the store, and one that writes knows people by it."""
+>>>>>>> main
     table = config.bots[name]
     match table:
         case TextBotConfig():
@@ -204,7 +214,11 @@ def make_bot(
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
+<<<<<<< HEAD
                 briefings=[librarian.brief] if librarian else (),
+=======
+                briefings=make_briefings(make_character(config, table), store),
+>>>>>>> main
             )
             return knowledge.citing(config, name, bot, librarian) if librarian else bot
         case CannedBotConfig():
@@ -313,5 +327,6 @@ def make_house(
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
         manners=dict(make_manners(config)),
+        characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=status,
     )

@@ -10,7 +10,11 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+<<<<<<< HEAD
 from botdaemon.config.knowledge import KnowledgeConfig
+=======
+from botdaemon.config.feelings import MoodConfig, StageConfig
+>>>>>>> main
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
     AccessConfig,
@@ -62,12 +66,14 @@ __all__ = [
     "KnowledgeConfig",
     "LimitsConfig",
     "ModelConfig",
+    "MoodConfig",
     "OpenAIConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "StageConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",
