@@ -36,7 +36,7 @@ from botdaemon.knowledge.cutting import MOST, Block, passages
 from botdaemon.knowledge.folders import KINDS
 from botdaemon.knowledge.indexing import keep_fresh
 from botdaemon.knowledge.readers import Reader
-from botdaemon.knowledge.search import Found, K, choose, fuse
+from botdaemon.knowledge.search import Found, K, by_words, choose, fuse
 from botdaemon.knowledge.vectors import Matrix, pack
 from botdaemon.knowledge.worker import read
 from botdaemon.store.passages import IndexedFile, look, open_index

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.access import Access
-<<<<<<< HEAD
 from botdaemon.app import imports, knowledge
-=======
-from botdaemon.app import imports
 from botdaemon.app.feelings import make_briefings, make_character
->>>>>>> main
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
@@ -190,7 +186,6 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     )
 
 
-<<<<<<< HEAD
 def make_bot(
     config: Config,
     name: str,
@@ -198,11 +193,8 @@ def make_bot(
     store: Store | None = None,
     librarian: Librarian | None = None,
 ) -> Bot:
-    """A bot that draws keeps its pictures in the store. `librarian`: who looks things up for it."""
-=======
-def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
-    """A bot that draws keeps its pictures in the store, and one that writes knows people by it."""
->>>>>>> main
+    """A bot that draws keeps its pictures in the store, and one that writes knows people by it.
+    `librarian`: who looks things up for it."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
@@ -214,11 +206,10 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
-<<<<<<< HEAD
-                briefings=[librarian.brief] if librarian else (),
-=======
-                briefings=make_briefings(make_character(config, table), store),
->>>>>>> main
+                briefings=[
+                    *make_briefings(make_character(config, table), store),
+                    *([librarian.brief] if librarian else ()),
+                ],
             )
             return knowledge.citing(config, name, bot, librarian) if librarian else bot
         case CannedBotConfig():

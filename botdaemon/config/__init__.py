@@ -10,11 +10,8 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
-<<<<<<< HEAD
-from botdaemon.config.knowledge import KnowledgeConfig
-=======
 from botdaemon.config.feelings import MoodConfig, StageConfig
->>>>>>> main
+from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
     AccessConfig,

@@ -7,11 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from botdaemon.config.base import Table
-<<<<<<< HEAD
-from botdaemon.config.knowledge import KnowledgeConfig
-=======
 from botdaemon.config.feelings import Moods, Stages
->>>>>>> main
+from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
@@ -59,15 +56,12 @@ class TextBotConfig(_BotConfig):
     """most messages of a thread it is shown"""
     sampling: SamplingConfig = SamplingConfig()
     """how tokens are chosen, over what the model says"""
-<<<<<<< HEAD
     knowledge: KnowledgeConfig | None = None
     """folders that it looks things up in"""
-=======
     stages: Stages = ()
     """how far it comes with a person, step by step"""
     moods: Moods = Field(default_factory=dict)
     """moods that it may be in"""
->>>>>>> main
 
 
 class CannedBotConfig(_BotConfig):
