@@ -70,7 +70,7 @@ class WordEmbedder:
         for word in text.casefold().split():
             seed = int.from_bytes(hashlib.sha256(word.strip(".,?!").encode()).digest()[:4], "big")
             total += np.random.default_rng(seed).standard_normal(self.card.dimension)
-        return (total / np.linalg.norm(total)).astype("<f4").tobytes()
+        return bytes((total / np.linalg.norm(total)).astype("<f4").tobytes())
 
 
 def shelf(tmp_path: Path, *folders: Path, bot: str = "bot", **more: Any) -> Shelf:

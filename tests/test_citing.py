@@ -158,7 +158,7 @@ class Growing:
     text=st.text(alphabet="ab .,[1]\n", max_size=120).map(str.strip).filter(bool),
     most=st.integers(20, 200),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_sources_stand_under_an_answer_of_any_length_and_what_was_shown_stays(
     text: str, most: int
 ) -> None:

@@ -75,7 +75,9 @@ def test_a_question_is_put_as_the_model_was_taught() -> None:
 
 
 def test_letters_are_small_where_the_model_knows_no_others() -> None:
-    small = engine(sentence_model(lower=True)).embed(EmbedRequest(texts=("ABC", "abc")), int)
+    small = engine(sentence_model(lower=True)).embed(
+        EmbedRequest(texts=("ABC", "abc")), lambda: None
+    )
 
     assert small[0] == small[1]
 

@@ -94,6 +94,7 @@ async def test_texts_are_read_whatever_their_encoding(tmp_path: Path, encoding: 
     assert [text for _, _, text, _, _ in everything(tmp_path)] == [words]
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="ab .!\n\u3002", max_size=4000), page=st.integers(0, 3))
 def test_passages_hold_all_of_a_text_in_order_and_none_is_too_long(text: str, page: int) -> None:
     cut = list(passages([Block(text=text, page=page), Block(text="the end", page=page)]))
@@ -103,7 +104,7 @@ def test_passages_hold_all_of_a_text_in_order_and_none_is_too_long(text: str, pa
 
 
 @given(kind=st.sampled_from(sorted(set(KINDS.values()))), content=st.binary(max_size=400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_file_holds_reading_it_says_something_that_can_be_kept(
     kind: str, content: bytes, tmp_path: Path
 ) -> None:
@@ -289,7 +290,7 @@ async def test_trouble_is_said_once_and_tried_again(
     looks, enough = 0, asyncio.Event()
 
     class Counting(WordEmbedder):
-        @property  # type: ignore[override]
+        @property
         def card(self) -> Any:
             nonlocal looks
             looks += 1
@@ -367,7 +368,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(question=st.text(max_size=200) | st.text(alphabet="\"*^:(){}-+ aANDORNEAR'", max_size=40))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_people_type_is_never_query_syntax(question: str, shop: Path) -> None:
     with look(shop / "index/bot") as index:
         assert index is not None
@@ -432,7 +433,7 @@ def many() -> Iterator[tuple[Matrix, np.ndarray[Any, np.dtype[np.float32]], Path
 
 
 @given(seed=st.integers(0, 2**32 - 1), most=st.integers(1, 50))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_the_nearest_are_those_that_comparing_with_each_one_finds(
     seed: int, most: int, many: tuple[Matrix, Any, Path]
 ) -> None:
@@ -455,9 +456,7 @@ def test_rare_words_decide_and_what_all_have_in_common_is_not_looked_at(
 ) -> None:
     with look(many[2]) as index:
         assert index is not None
-        (rare, share), *others = by_words(index, "word777 word27", "")
-        assert (rare, share) == (778, 1.0)
-        assert max(share for _, share in others) < 0.4
+        assert by_words(index, "word777 word27", "") == [(778, 1.0)]
         assert len(by_words(index, "word27", "")) == 30
         assert by_words(index, "word27 nowhere", "") == []
 

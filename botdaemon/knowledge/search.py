@@ -31,7 +31,8 @@ MOST_WORDS = 24
 #: bm25 takes a microsecond for each passage it looks at. So the rarest words are looked up, until
 #: they are in this many passages; what is in more says little anyway.
 MOST_LOOKED_AT = 6_000
-#: Passages found by words have this share of what the question's words weigh, or so many of them.
+#: Passages found by words have this share of what the question's words weigh, or so many of them;
+#: and half of what the best one has.
 LEAST_SHARE, ENOUGH_WORDS = 0.3, 3
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
@@ -90,7 +91,8 @@ def by_words(index: Index, question: str, language: str) -> list[tuple[int, floa
         share = sum(weights[word] for word in there) / whole
         if share >= LEAST_SHARE or len(there) >= ENOUGH_WORDS:
             found.append((id, share))
-    return found
+    best = max((share for _, share in found), default=0.0)
+    return [(id, share) for id, share in found if share >= best / 2]
 
 
 def _weight(passages: int, total: int) -> float:
