@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botdaemon.errors import ModelUnusable
+from models.embed import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,6 @@ def resolve(
         if kind == "image":
             _examine_pipeline(directory)
         elif kind == "embedder":
-            from models.embed import layout
-
             _examine(layout.load(directory).body, rewrite="Model")
         else:
             _examine(directory)

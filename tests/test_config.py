@@ -589,6 +589,7 @@ _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "most_characters", "messages"),
     *("stages", "moods"),
+    "knowledge",
 )
 
 
@@ -644,7 +645,7 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         config = parse("\n".join(kept), EXAMPLE)
         kinds = {"terminal", "web", "discord", "slack", "telegram"}
         assert {adapter.kind for adapter in config.adapters.values()} == kinds
-        kinds = {"transformers", "diffusers", "openai", "echo"}
+        kinds = {"transformers", "diffusers", "embedder", "openai", "echo"}
         assert {model.kind for model in config.models.values()} == kinds
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 #: seconds that a file may take by the clock, where the worker's own limit of CPU time does not
 #: help: a disk that does not answer
 PATIENCE = 600.0
@@ -122,9 +123,11 @@ class Reader:
 
 async def _begin() -> asyncio.subprocess.Process:
     path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
+    # No more of the environment than it takes to run: tokens may be in it, and files are hostile.
+    known = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "botdaemon.knowledge.worker"),
-        env={**os.environ, "PYTHONPATH": path},
+        env={**known, "PYTHONPATH": path},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
