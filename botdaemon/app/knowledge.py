@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from botdaemon.app.engines import make_engines
+from botdaemon.bots.packing import budget
 from botdaemon.config import KnowledgeConfig, TextBotConfig
 from botdaemon.errors import BotdaemonError, ConfigError
 from botdaemon.types import ChatLine, Finding, TextRequest, Verdict
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from botdaemon.knowledge.briefing import Librarian
     from botdaemon.knowledge.indexing import Shelf, Told
     from botdaemon.knowledge.search import Found
-    from botdaemon.ports import Bot, Embedder
+    from botdaemon.ports import Bot, Embedder, TextEngine
     from botdaemon.store.passages import IndexedFile
 
 #: by the names under which they are imported
@@ -90,12 +91,17 @@ def librarian(config: Config, bot: str, engines: Engines) -> Librarian:
             directory=_directory(config, bot),
             language=table.language,
             passages=table.passages,
-            tokens=table.tokens,
+            tokens=min(table.tokens, _space(owner, engine)) if engine else table.tokens,
             least_similarity=table.least_similarity,
         ),
         embedder(config, bot, engines),
         count if engine is not None else None,
     )
+
+
+def _space(bot: TextBotConfig, engine: TextEngine) -> int:
+    """Tokens that its prompt has for what it is told for one turn."""
+    return budget(bot.budget.passing, engine.card.context)
 
 
 def embedder(config: Config, bot: str, engines: Engines) -> Embedder | None:

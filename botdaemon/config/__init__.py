@@ -13,6 +13,8 @@ from botdaemon.config.bots import (
 from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.memory import MemoryConfig
+from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -47,6 +49,7 @@ __all__ = [
     "AccessConfig",
     "AdapterConfig",
     "BotConfig",
+    "BudgetConfig",
     "CannedBotConfig",
     "ChatConfig",
     "Config",
@@ -62,9 +65,11 @@ __all__ = [
     "ImageBotConfig",
     "KnowledgeConfig",
     "LimitsConfig",
+    "MemoryConfig",
     "ModelConfig",
     "MoodConfig",
     "OpenAIConfig",
+    "PersonaConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",

@@ -113,6 +113,10 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
         if isinstance(knowledge, dict) and knowledge.get("model"):
             yield from _thinks_with((*where, "knowledge", "model"), knowledge, models, _EMBEDDER)
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
+        memory = bot.get("memory")
+        for key in ("facts", "summarise"):
+            if isinstance(memory, dict) and key in memory:
+                yield from _thinks_with((*where, "memory", key), memory, models, image=False)
     if bot.get("kind") == "image":
         yield from _thinks_with((*where, "model"), bot, models, "an image model")
         if "improve" in bot:
