@@ -116,7 +116,7 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
         memory = bot.get("memory")
         for key in ("facts", "summarise"):
             if isinstance(memory, dict) and key in memory:
-                yield from _thinks_with((*where, "memory", key), memory, models, image=False)
+                yield from _thinks_with((*where, "memory", key), memory, models)
     if bot.get("kind") == "image":
         yield from _thinks_with((*where, "model"), bot, models, "an image model")
         if "improve" in bot:
