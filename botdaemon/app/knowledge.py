@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from botdaemon.ports import Bot, Embedder, TextEngine
     from botdaemon.store.passages import IndexedFile
 
+#: Seconds that an embedder may take for a question before words alone must do: while somebody waits
+#: for an answer, and where it is loaded for that one question.
+PATIENCE, LOADING = 10.0, 600.0
 #: by the names under which they are imported
 _PACKAGES = {
     "charset_normalizer": "charset-normalizer",
@@ -70,8 +73,9 @@ def shelf(config: Config, bot: str) -> Shelf:
     )
 
 
-def librarian(config: Config, bot: str, engines: Engines) -> Librarian:
-    """Who looks things up for a bot. Raises `ConfigError`."""
+def librarian(config: Config, bot: str, engines: Engines, patience: float = PATIENCE) -> Librarian:
+    """Who looks things up for a bot. `patience`: seconds that its embedder may take for a question.
+    Raises `ConfigError`."""
     complete()
     from botdaemon.knowledge.briefing import Habits, Librarian
 
@@ -93,6 +97,7 @@ def librarian(config: Config, bot: str, engines: Engines) -> Librarian:
             passages=table.passages,
             tokens=min(table.tokens, _space(owner, engine)) if engine else table.tokens,
             least_similarity=table.least_similarity,
+            patience=patience,
         ),
         embedder(config, bot, engines),
         count if engine is not None else None,
@@ -155,7 +160,8 @@ async def find(config: Config, bot: str, question: str) -> list[Found]:
     """What a bot would find for a question. Raises what `bring_up_to_date` does."""
     async with AsyncExitStack() as stack:
         engines = await _engines(config, bot, stack)
-        return await librarian(config, bot, engines).find(question)
+        # Here it has to be loaded first.
+        return await librarian(config, bot, engines, patience=LOADING).find(question)
 
 
 async def _engines(config: Config, bot: str, stack: AsyncExitStack) -> Engines:
