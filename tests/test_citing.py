@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ from botdaemon.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
     from botdaemon.knowledge.briefing import Librarian
@@ -230,6 +231,19 @@ least_similarity = -1.0
 """
 
 
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """A command sets up the log of its process, which is that of the other tests here."""
+    loggers = [logging.getLogger(name) for name in ("", "botdaemon", "adapters", "models")]
+    levels, handlers = [one.level for one in loggers], logging.getLogger().handlers[:]
+    yield
+    logging.captureWarnings(False)
+    logging.getLogger().handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_as_it_was")
 def test_an_operator_sees_what_is_known_and_a_bot_says_it(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(CONFIG)
@@ -259,6 +273,7 @@ def test_an_operator_sees_what_is_known_and_a_bot_says_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("logging_as_it_was")
 def test_an_operator_sees_what_is_found_by_meaning(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(CONFIG + DEEP.format(model=sentence_model()))

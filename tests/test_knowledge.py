@@ -284,7 +284,6 @@ async def test_whoever_comes_second_leaves_the_index_alone(tmp_path: Path) -> No
 async def test_trouble_is_said_once_and_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("WARNING")
     folder = write(tmp_path / "f", cats_md="Cats sleep by day.")
     embedder = WordEmbedder()
     embedder.trouble = EngineDied("the model process ended")
@@ -408,7 +407,6 @@ async def test_meaning_finds_what_no_telling_word_does(shop: Path) -> None:
 async def test_without_its_embedder_a_bot_finds_by_words(
     shop: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("WARNING")
     embedder = WordEmbedder()
     embedder.trouble = EngineDied("the model process ended")
 
