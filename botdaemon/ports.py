@@ -1,9 +1,9 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, and
-`Embedder` is what its knowledge is found with. All of them are structural: nothing inherits from
-them.
+`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, an
+`Embedder` finds what it knows, and a `Classifier` looks through what is said. All of them are
+structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from botdaemon.types import (
     Address,
+    ClassifierCard,
     CommandSpec,
     Draft,
     EmbedderCard,
@@ -247,6 +248,17 @@ class TextEngine(Protocol):
 
     async def count(self, request: TextRequest) -> int:
         """Tokens of the request's prompt in this model's own format."""
+
+
+class Classifier(Protocol):
+    """Tells of what kind a text or a picture is."""
+
+    @property
+    def card(self) -> ClassifierCard: ...
+
+    async def classify(self, what: str | bytes) -> Mapping[str, float]:
+        """The probability of each label (in lower case) for a text of any length, or for an encoded
+        picture. Raises `EngineFailed`, `EngineDied` or `ModelUnusable`."""
 
 
 class ImageEngine(Protocol):

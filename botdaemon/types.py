@@ -44,6 +44,15 @@ class File:
     spoiler: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """One of the messages that an answer consists of."""
+
+    text: str
+    #: of the crowd that a bot speaks as; empty for the bot's own
+    name: str = ""
+
+
 class Kind(StrEnum):
     """What a message is to the conversation."""
 
@@ -71,6 +80,8 @@ class Message:
     #: the platform's id of the message this one answers
     reply_to: str = ""
     files: tuple[File, ...] = ()
+    #: an answer of several messages, or of a crowd, message by message; `text` has all of it
+    bubbles: tuple[Bubble, ...] = ()
     id: int = 0
     thread: int = 0
     #: the turn that produced it
@@ -408,6 +419,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How an answer came about."""
+
+    model: str
+    #: the topics of the notes that the bot was told
+    notes: tuple[str, ...] = ()
+    #: the question as it was asked, and as another model (`rewriter`) put it; empty if none did
+    question: str = ""
+    meant: str = ""
+    rewriter: str = ""
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An answer as it grows: each draft holds the whole text so far, and the last one is final."""
 
@@ -415,6 +440,10 @@ class Draft:
     files: tuple[File, ...] = ()
     final: bool = False
     usage: Usage = Usage()
+    #: of a final draft: how it came about, if that is known
+    origin: Origin | None = None
+    #: what each of a crowd says, in place of `text`
+    bubbles: tuple[Bubble, ...] = ()
     #: a small JPEG of a picture that is being drawn; shown where a platform can, never kept
     preview: bytes = b""
     #: buttons under the finished answer; None: those of every answer
@@ -903,3 +932,13 @@ class ImageCard:
     checked: bool = False
     #: it cannot draw what would have to be hidden
     harmless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierCard:
+    """What must be known of a classifier to use it."""
+
+    #: what it classifies
+    of: Literal["texts", "pictures"]
+    #: in lower case, as the model's config.json has them
+    labels: tuple[str, ...]

@@ -69,6 +69,13 @@ class LoadedTextModel(LoadedModel, Protocol):
         """Whether a `step` would do anything."""
 
 
+class LoadedClassifier(LoadedModel, Protocol):
+    """Tells of what kind one thing at a time is."""
+
+    def classify(self, what: str | bytes) -> dict[str, float]:
+        """The probability of each label for a text or an encoded picture. Raises `EngineFailed`."""
+
+
 class Cancelled(Exception):
     """Raised by `emit`: the pictures are not wanted any more."""
 

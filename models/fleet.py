@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from models.process import ModelEmbedder, ModelImageEngine, ModelTextEngine, Status
+    from models.process import (
+        ModelClassifier,
+        ModelEmbedder,
+        ModelImageEngine,
+        ModelTextEngine,
+        Status,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +152,9 @@ class Fleet(Lasting):
 
     def embedder(self, model: str) -> ModelEmbedder:
         return self._of[model].embedder(model)
+
+    def classifier(self, model: str) -> ModelClassifier:
+        return self._of[model].classifier(model)
 
     def status(self) -> list[Status]:
         """A line for each process."""

@@ -6,6 +6,7 @@ A frame is four bytes of length and a JSON object, over a socket pair. From the 
     {"do": "generate", "id": N, "request": {...}}
     {"do": "draw", "id": N, "request": {...}}
     {"do": "embed", "id": N, "request": {...}}
+    {"do": "classify", "id": N, "request": {"model", "text" or "picture"}}
     {"do": "cancel", "id": N}
 
 From the model process, which is over when the socket is:
@@ -18,6 +19,7 @@ From the model process, which is over when the socket is:
     {"is": "picture", "id": N, "content", "request", "notes", "unsafe"}
     {"is": "drawn", "id": N}                                                 ends N
     {"is": "vectors", "id": N, "vectors": [...]}                             ends N
+    {"is": "classified", "id": N, "labels": {LABEL: PROBABILITY}}            ends N
     {"is": "failed", "id": N, "error": CLASS, "message"}                     ends N
     {"is": "cancelled", "id": N, "tokens"}                                   ends N
     {"is": "log", "level", "logger", "message"}
@@ -160,6 +162,17 @@ def pack_vectors(vectors: Iterable[bytes]) -> list[str]:
 
 def unpack_vectors(packed: Iterable[str]) -> list[bytes]:
     return [b64decode(vector) for vector in packed]
+
+
+def pack_classified(model: str, what: str | bytes) -> Frame:
+    """What is to be classified."""
+    if isinstance(what, bytes):
+        return {"model": model, "picture": b64encode(what).decode()}
+    return {"model": model, "text": what}
+
+
+def unpack_classified(data: Frame) -> str | bytes:
+    return b64decode(data["picture"]) if "picture" in data else str(data["text"])
 
 
 def pack_drawn(drawn: Progress | Picture) -> Frame:

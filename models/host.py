@@ -25,12 +25,13 @@ from models import frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
-from models.runners import EmbedderRunner, ImageRunner, Job, TextRunner
+from models.runners import ClassifierRunner, EmbedderRunner, ImageRunner, Job, TextRunner
 from models.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from models.classifier import TransformersClassifier
     from models.embed.engine import SentenceEngine
     from models.image.engine import DiffusersEngine
     from models.text import TransformersEngine
@@ -47,6 +48,7 @@ class Host:
         self._texts: dict[str, TextRunner] = {}
         self._images: dict[str, ImageRunner] = {}
         self._embedders: dict[str, EmbedderRunner] = {}
+        self._classifiers: dict[str, ClassifierRunner] = {}
         models = self._models = hello["models"]
         turnstile = Turnstile()
         ledger = Ledger(
@@ -63,15 +65,19 @@ class Host:
                 case "image":
                     image = ImageRunner(name, _ImageRecipe(name, told), memory, turnstile, wire)
                     self._images[name] = image
-                case _:
-                    embedder = EmbedderRunner(
-                        name, _EmbedderRecipe(name, told), memory, turnstile, wire
-                    )
+                case "embedder":
+                    reading = _EmbedderRecipe(name, told)
+                    embedder = EmbedderRunner(name, reading, memory, turnstile, wire)
                     self._embedders[name] = embedder
-        self._runners: tuple[TextRunner | ImageRunner | EmbedderRunner, ...] = (
+                case _:
+                    judging = _ClassifierRecipe(name, told)
+                    classifier = ClassifierRunner(name, judging, memory, turnstile, wire)
+                    self._classifiers[name] = classifier
+        self._runners: tuple[TextRunner | ImageRunner | EmbedderRunner | ClassifierRunner, ...] = (
             *self._texts.values(),
             *self._images.values(),
             *self._embedders.values(),
+            *self._classifiers.values(),
         )
         for runner in self._runners:
             memory.add(runner)
@@ -101,6 +107,11 @@ class Host:
                         embedder.take(Job(id, texts))
                     else:
                         self._unknown(id, texts.model)
+                case {"do": "classify", "id": id, "request": packed}:
+                    if judge := self._classifiers.get(packed["model"]):
+                        judge.take(Job(id, frames.unpack_classified(packed)))
+                    else:
+                        self._unknown(id, packed["model"])
                 case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
                     self._switch(name, edition, directory)
                 case {"do": "cancel", "id": id}:
@@ -200,6 +211,27 @@ class _EmbedderRecipe:
             device=told["device"],
             dtype=told["dtype"],
             batch=told["batch"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassifierRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "text"):
+            _settle_threads()
+
+    def make(self) -> TransformersClassifier:
+        from models.classifier import TransformersClassifier
+
+        told = self.told
+        return TransformersClassifier(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
         )
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botdaemon.errors import ModelUnusable
+from models import labels
 from models.embed import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = Literal["text", "image", "embedder"]
+Kind = Literal["text", "image", "embedder", "classifier"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -39,9 +40,9 @@ def resolve(
     kind: Kind = "text",
 ) -> Path:
     """The directory of a local model (relative ones are looked for in `base`) or of a hub id in
-    this machine's cache, after a look at its files. A text model is a directory of transformers,
-    an image model a pipeline directory of diffusers, an embedder one of sentence-transformers.
-    Raises `ModelUnusable`."""
+    this machine's cache, after a look at its files. A text model or a classifier is a directory of
+    transformers, an image model a pipeline directory of diffusers, an embedder one of
+    sentence-transformers. Raises `ModelUnusable`."""
     local = base / Path(path_or_id).expanduser()
     try:
         there = local.exists()
@@ -60,6 +61,8 @@ def resolve(
             _examine_pipeline(directory)
         elif kind == "embedder":
             _examine(layout.load(directory).body, rewrite="Model")
+        elif kind == "classifier":
+            _examine_classifier(directory)
         else:
             _examine(directory)
     return directory
@@ -172,6 +175,23 @@ def _examine(directory: Path, rewrite: str = "ModelForCausalLM") -> None:
             f" {_rewrite('Tokenizer', directory)}"
         )
     _json(directory / "tokenizer.json")
+
+
+def _examine_classifier(directory: Path) -> None:
+    names = {path.name for path in directory.iterdir()}
+    if "config.json" not in names:
+        raise ModelUnusable(f"{directory} is no classifier: {_instead(names)}")
+    texts = labels.card(directory).of == "texts"
+    auto = "ModelForSequenceClassification" if texts else "ModelForImageClassification"
+    for weights in _weights(directory, names, _rewrite(auto, directory)):
+        _examine_safetensors(weights)
+    reader = "tokenizer.json" if texts else "preprocessor_config.json"
+    if reader not in names:
+        raise ModelUnusable(
+            f"{directory} has no {reader}; write it once with:"
+            f" {_rewrite('Tokenizer' if texts else 'ImageProcessor', directory)}"
+        )
+    _json(directory / reader)
 
 
 def _instead(names: set[str]) -> str:

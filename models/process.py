@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
+    ClassifierCard,
     EmbedderCard,
     EmbedRequest,
     ImageCard,
@@ -31,8 +32,9 @@ from botdaemon.types import (
     Sampling,
     TextRequest,
 )
-from models import formats, frames, preflight
+from models import formats, frames, labels, preflight
 from models.devices import ORDER
+from models.embed import layout
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
@@ -80,20 +82,22 @@ class ModelSpec:
     #: what it takes, if that is known or estimated
     footprint: Footprint = field(default_factory=lambda: Footprint(load=0, peak=0))
 
-    def resolve(self, base: Path) -> Path:
-        """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
-        return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
-
     @property
     def kind(self) -> preflight.Kind:
         """What sort of model it is."""
         match self:
             case TextSpec():
                 return "text"
-            case ImageSpec():
-                return "image"
-            case _:
+            case EmbedderSpec():
                 return "embedder"
+            case ClassifierSpec():
+                return "classifier"
+            case _:
+                return "image"
+
+    def resolve(self, base: Path) -> Path:
+        """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
+        return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
 
     def need(self, name: str) -> Need:
         """What it asks of its device, for the ledger."""
@@ -140,6 +144,11 @@ class EmbedderSpec(ModelSpec):
 
     #: texts at once
     batch: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierSpec(ModelSpec):
+    """A classifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +270,28 @@ class ModelEmbedder:
         return vectors
 
 
+class ModelClassifier:
+    """A classifier of a process: a `Classifier`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: ClassifierCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> ClassifierCard:
+        return self._card
+
+    async def classify(self, what: str | bytes) -> Mapping[str, float]:
+        life = await self._process.life()
+        with life.request("classify", frames.pack_classified(self._model, what)) as inbox:
+            found = await inbox.get()
+            if isinstance(found, BotdaemonError):
+                raise found
+            assert isinstance(found, dict)
+            return found
+
+
 class ModelProcess(Lasting):
     """One model process through all its lives."""
 
@@ -291,6 +322,7 @@ class ModelProcess(Lasting):
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
         self._embedders: dict[str, ModelEmbedder] = {}
+        self._classifiers: dict[str, ModelClassifier] = {}
         self._restarts = 0
         self._life: Life | None = None
         #: the life that is to come, or its failure to; replaced after each attempt
@@ -318,6 +350,9 @@ class ModelProcess(Lasting):
 
     def embedder(self, model: str) -> ModelEmbedder:
         return self._embedders[model]
+
+    def classifier(self, model: str) -> ModelClassifier:
+        return self._classifiers[model]
 
     @property
     def pid(self) -> int:
@@ -374,20 +409,21 @@ class ModelProcess(Lasting):
             case TextSpec():
                 editions = self._lookout.add(name, directory, spec.sampling)
                 self._texts[name] = ModelTextEngine(self, name, editions, spec.sampling)
-                return told | {"kind": "text"}
+                return told | {"kind": spec.kind}
             case ImageSpec():
                 from models.image import manners
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
-                return told | {"kind": "image"}
+                return told | {"kind": spec.kind}
             case EmbedderSpec():
-                from models.embed import layout
-
                 self._embedders[name] = ModelEmbedder(self, name, layout.load(directory).card)
-                return told | {"kind": "embedder"}
+                return told | {"kind": spec.kind}
+            case ClassifierSpec():
+                self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))
+                return told | {"kind": spec.kind}
             case _:
-                raise TypeError(f"{name} is neither a text model nor an image model")
+                raise TypeError(f"{name} is no text model, no image model and no classifier")
 
     # --- supervision -------------------------------------------------------------------------
 

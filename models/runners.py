@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from botdaemon.errors import BotdaemonError, EngineFailed, ModelUnusable
 from models import frames
-from models.engines import Cancelled, LoadedEmbedder, LoadedImageModel, LoadedTextModel
+from models.engines import (
+    Cancelled,
+    LoadedClassifier,
+    LoadedEmbedder,
+    LoadedImageModel,
+    LoadedTextModel,
+)
 from models.measure import device_lost, out_of_memory
 
 if TYPE_CHECKING:
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", "TextRequest", "ImageRequest", "EmbedRequest")
-Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel, LoadedEmbedder)
+Request = TypeVar("Request", "TextRequest", "ImageRequest", "EmbedRequest", "str | bytes")
+Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel, LoadedEmbedder, LoadedClassifier)
 LoadedOut = TypeVar("LoadedOut", covariant=True)
 
 
@@ -401,3 +407,20 @@ class EmbedderRunner(Runner["EmbedRequest", LoadedEmbedder]):
             except Exception as error:
                 if not out_of_memory(error) or not self._memory.relieved(self.name, model):
                     raise
+
+
+class ClassifierRunner(Runner["str | bytes", LoadedClassifier]):
+    """A classifier: one text or picture after the other."""
+
+    def _serve(self, model: LoadedClassifier) -> None:
+        while self._may_begin() and (job := self._next()):
+            try:
+                with self._turnstile.turn(self.name):
+                    labels = model.classify(job.request)
+            except BotdaemonError as error:
+                self._failed(job, error)
+            except Exception as error:
+                self._failed(job, self._foreseen(error))
+            else:
+                self._end(job)
+                self._wire.send({"is": "classified", "id": job.id, "labels": labels})

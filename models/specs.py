@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.config import DiffusersConfig, EmbedderConfig, TransformersConfig
-from models.process import EmbedderSpec, ImageSpec, TextSpec
+from botdaemon.config import (
+    ClassifierConfig,
+    DiffusersConfig,
+    EmbedderConfig,
+    TransformersConfig,
+)
+from models.process import ClassifierSpec, EmbedderSpec, ImageSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +44,14 @@ def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
                 )
             case EmbedderConfig():
                 specs[name] = EmbedderSpec(**_common(table), batch=table.batch)
+            case ClassifierConfig():
+                specs[name] = ClassifierSpec(**_common(table), offload=table.offload)
     return specs
 
 
-def _common(table: TransformersConfig | DiffusersConfig | EmbedderConfig) -> dict[str, Any]:
+def _common(
+    table: TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig,
+) -> dict[str, Any]:
     return {
         "path": str(table.path or table.hub),
         "revision": table.revision,

@@ -172,7 +172,7 @@ def test_sources_stand_under_an_answer_of_any_length_and_what_was_shown_stays(
     manners = Manners(most_said=most)
     bot: Any = Citing(Growing(text), Told(), "Bot", "always", most)  # type: ignore[arg-type]
     drafts = asyncio.run(answer(bot, turn(said("?"))))
-    spoken = manners.spoken(drafts[-1]).draft.text
+    spoken = asyncio.run(manners.spoken(drafts[-1])).draft.text
 
     assert len(spoken) <= most
     if most >= 80:

@@ -11,7 +11,7 @@ from botdaemon.app import knowledge
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
-from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
+from botdaemon.app.look import inspect_model, label_problems, probe, setup_guide, weigh
 from botdaemon.app.records import export, held
 from botdaemon.app.voices import (
     build,
@@ -44,6 +44,7 @@ __all__ = [
     "held",
     "inspect_model",
     "knowledge",
+    "label_problems",
     "listing",
     "misfits",
     "offer",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
-from botdaemon.app import imports
+from botdaemon.app import imports, judges
 from botdaemon.config import (
+    ClassifierConfig,
     Config,
     DiffusersConfig,
     EchoConfig,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import Embedder, ImageEngine, TextEngine
+    from botdaemon.ports import Classifier, Embedder, ImageEngine, TextEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,14 @@ class Engines:
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
     embedders: Mapping[str, Embedder]
+    classifiers: Mapping[str, Classifier]
     status: Callable[[], list[str]]
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think with, and those that answer in their place."""
-    names = set()
+    """The models that bots think with, those that answer in their place, and those that look
+    through what is said."""
+    names = set(judges.classifiers(config))
     for bot in config.bots.values():
         if isinstance(bot, TextBotConfig | ImageBotConfig):
             names.add(bot.model)
@@ -51,6 +54,8 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.knowledge.model)
         if isinstance(bot, TextBotConfig) and bot.memory is not None:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
+        if isinstance(bot, TextBotConfig) and bot.enrich is not None:
+            names.add(bot.enrich.model)
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -68,6 +73,7 @@ async def make_engines(
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
     embedders: dict[str, Embedder] = {}
+    classifiers: dict[str, Classifier] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -89,6 +95,8 @@ async def make_engines(
                 image[name] = fleet.image(name)
             case EmbedderConfig():
                 embedders[name] = fleet.embedder(name)
+            case ClassifierConfig():
+                classifiers[name] = fleet.classifier(name)
             case OpenAIConfig():
                 kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
                 key = read_key(config, name)
@@ -97,7 +105,7 @@ async def make_engines(
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
                 (image if table.api == "images" else text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, embedders, lambda: _status(chosen, fleet))
+    return Engines(text, image, embedders, classifiers, lambda: _status(chosen, fleet))
 
 
 def footprints_file(directory: Path) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon import systemd
-from botdaemon.app import imports, knowledge, parts
+from botdaemon.app import imports, judges, knowledge, parts
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
 from botdaemon.app.memory import make_habits
@@ -174,6 +174,7 @@ async def running(
         }
         # 3. The models and the bots that think with them.
         engines = await make_engines(config, stack, wanted(config), config.daemon.data_dir)
+        judges.needs_labels(config, engines.classifiers)
         librarians = {
             name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
         }
@@ -184,7 +185,14 @@ async def running(
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
-        house = parts.make_house(config, bots, connected, engines.status, lambda: clock.wake())
+        house = parts.make_house(
+            config,
+            bots,
+            connected,
+            engines.status,
+            lambda: clock.wake(),
+            engines.classifiers,
+        )
         dispatcher = Dispatcher(
             store,
             house,

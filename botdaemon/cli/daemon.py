@@ -57,6 +57,7 @@ def check(path: Path | None, online: bool) -> None:
         misfits=lambda: app.misfits(config),
         too_slow=filters.too_slow,
         knowledge=app.knowledge.check_knowledge(config),
+        labels=lambda: app.label_problems(config),
     )
     for finding in report.findings:
         click.echo(str(finding))

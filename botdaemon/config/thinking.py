@@ -125,6 +125,15 @@ class EmbedderConfig(_LocalConfig):
     """texts that it reads at the same time"""
 
 
+class ClassifierConfig(_LocalConfig):
+    """A classifier of texts or of pictures that runs on this machine, by transformers."""
+
+    kind: Literal["classifier"]
+    """what runs it"""
+    offload: bool = False
+    """whether it waits in RAM, rather than on disk, when it has to leave the card"""
+
+
 class OpenAIConfig(TokenConfig):
     """A model on servers that speak OpenAI's protocol, such as vLLM, llama.cpp or this daemon's own
     serve-models."""
@@ -161,7 +170,12 @@ class EchoConfig(Table):
 
 
 ModelConfig = Annotated[
-    TransformersConfig | DiffusersConfig | EmbedderConfig | OpenAIConfig | EchoConfig,
+    TransformersConfig
+    | DiffusersConfig
+    | EmbedderConfig
+    | ClassifierConfig
+    | OpenAIConfig
+    | EchoConfig,
     Field(discriminator="kind"),
 ]
 

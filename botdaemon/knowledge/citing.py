@@ -57,7 +57,8 @@ class Citing:
         return replace(message, text=_LINE.sub("", message.text))
 
     def _cited(self, draft: Draft, told: Sequence[Passage]) -> Draft:
-        if not told or self._when == "never":
+        # The short answers of a crowd have no place for it.
+        if not told or self._when == "never" or draft.bubbles:
             return draft
         text, space = draft.text, 0
         if self._most:
