@@ -15,9 +15,11 @@ from botdaemon import systemd
 from botdaemon.app import imports, judges, parts
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
+from botdaemon.app.memory import make_habits
 from botdaemon.config import Config, WebConfig, load
 from botdaemon.dispatcher import Dispatcher
 from botdaemon.errors import ConfigError
+from botdaemon.memory import remember_along
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
 from botdaemon.schedule import Clock
@@ -202,6 +204,10 @@ async def running(
         if config.records.directory is not None:
             journal = Journal(config.records.directory, await store.latest())
             lives.create_task(write_along(journal, store), name="records")
+        habits = [one for name in bots if (one := make_habits(config, name, engines))]
+        if habits:
+            remembering = remember_along(store, dispatcher.turns.lull, habits)
+            lives.create_task(remembering, name="memory")
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()

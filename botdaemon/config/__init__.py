@@ -19,6 +19,8 @@ from botdaemon.config.manners import (
     FilterConfig,
     FiltersConfig,
 )
+from botdaemon.config.memory import MemoryConfig
+from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -53,6 +55,7 @@ __all__ = [
     "AccessConfig",
     "AdapterConfig",
     "BotConfig",
+    "BudgetConfig",
     "CannedBotConfig",
     "ChatConfig",
     "CheckerConfig",
@@ -71,9 +74,11 @@ __all__ = [
     "GovernorConfig",
     "ImageBotConfig",
     "LimitsConfig",
+    "MemoryConfig",
     "ModelConfig",
     "MoodConfig",
     "OpenAIConfig",
+    "PersonaConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",

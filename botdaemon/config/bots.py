@@ -1,4 +1,4 @@
-"""The tables about who answers, `[bots.NAME]`. Knows no other table but `sampling`."""
+"""The tables about who answers, `[bots.NAME]`. Knows no other table but those within them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from botdaemon.config.base import Table
 from botdaemon.config.feelings import Moods, Stages
 from botdaemon.config.manners import CrowdConfig, FiltersConfig, MostConfig, SeveralConfig
-from botdaemon.config.thinking import SamplingConfig
+from botdaemon.config.memory import MemoryConfig
+from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.values import (
     File,
     Labels,
@@ -68,7 +69,7 @@ class EnrichConfig(Table):
     """time after which the question is answered as it was asked"""
 
 
-class TextBotConfig(_WritingBotConfig):
+class TextBotConfig(_WritingBotConfig, PersonaConfig):
     """A bot that writes its answers with a model."""
 
     kind: Literal["text"]
@@ -76,12 +77,16 @@ class TextBotConfig(_WritingBotConfig):
     model: str = Field(description="the name of a [models.NAME] table")
     adapter: str = ""
     """the model's LoRA adapter that it speaks with"""
-    persona: str = ""
-    """who it is, said to the model before every conversation"""
+    persona_file: File | None = None
+    """a file with who it is, instead of persona"""
+    base: bool = True
+    """whether it is told what [persona] says of all bots"""
     history_messages: int = Field(default=40, ge=1, le=10_000)
     """most messages of a thread it is shown"""
-    sampling: SamplingConfig = SamplingConfig()
-    """how tokens are chosen, over what the model says"""
+    budget: BudgetConfig = BudgetConfig()
+    """what parts of its prompt may take of the model's context"""
+    memory: MemoryConfig | None = None
+    """what it remembers; by default nothing"""
     enrich: EnrichConfig | None = None
     """a model that says what a question means before it is answered"""
     stages: Stages = ()

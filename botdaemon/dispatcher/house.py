@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from botdaemon.dispatcher.judges import Judge
     from botdaemon.dispatcher.manners import Manners
+    from botdaemon.dispatcher.remembering import Remembers
     from botdaemon.feelings import Character
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
@@ -55,6 +56,8 @@ class House:
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
     arranging: Arranging = field(default_factory=Arranging)
+    #: the bots that have a memory
+    remembers: Mapping[str, Remembers] = field(default_factory=dict)
     #: seconds since the epoch
     clock: Callable[[], float] = time.time
     #: lines for /status
