@@ -12,7 +12,7 @@ import click
 
 from benchmarks.report import report
 
-BENCHMARKS = ("prompts", "road", "soak", "text", "month")
+BENCHMARKS = ("month", "prompts", "road", "soak", "text")
 
 
 @click.command()

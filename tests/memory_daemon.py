@@ -64,7 +64,7 @@ async def tell_when_done(it: Home) -> None:
     it.outboxes.post([here])
 
 
-async def everything(message: Message) -> Message:
+async def heard(message: Message) -> Message:
     return message
 
 
@@ -84,7 +84,7 @@ async def main(port: int, directory: Path, step: str) -> None:
                 bot="bot", persona="", model="notes", engine=notes.engine, messages=2, answer=10,
                 notes=0,
             ),
-            hear=everything,
+            hear=heard,
         )  # fmt: skip
         store = SimpleNamespace(
             latest=it.store.latest,

@@ -48,10 +48,10 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
-        if isinstance(bot, TextBotConfig) and bot.enrich is not None:
-            names.add(bot.enrich.model)
         if isinstance(bot, TextBotConfig) and bot.memory is not None:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
+        if isinstance(bot, TextBotConfig) and bot.enrich is not None:
+            names.add(bot.enrich.model)
     further = list(names)
     while further:
         model = config.models[further.pop()]

@@ -23,14 +23,7 @@ from botdaemon.config import (
     TransformersConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import (
-    ClassifierCard,
-    Finding,
-    ImageCard,
-    ModelCard,
-    TextRequest,
-    Verdict,
-)
+from botdaemon.types import ClassifierCard, Finding, ImageCard, ModelCard, TextRequest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdaemon.app.manners import make_manners
+from botdaemon.app.personas import persona
 from botdaemon.config import TextBotConfig
 from botdaemon.dispatcher import Remembers
 from botdaemon.memory import Habits, Scribe
@@ -44,7 +45,7 @@ def make_habits(config: Config, name: str, engines: Engines) -> Habits | None:
         most_facts=memory.most_facts,
         window=Window(
             bot=name,
-            persona=table.persona,
+            persona=persona(config, table),
             model=table.model,
             engine=engines.text[table.model],
             messages=table.history_messages,

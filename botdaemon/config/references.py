@@ -121,12 +121,13 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
     if bot.get("kind") == "text":
         yield from _thinks_with((*where, "model"), bot, models, "a text model")
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
-        if isinstance(enrich := bot.get("enrich"), dict):
-            yield from _thinks_with((*where, "enrich", "model"), enrich, models, "a text model")
         memory = bot.get("memory")
         for key in ("facts", "summarise"):
             if isinstance(memory, dict) and key in memory:
-                yield from _thinks_with((*where, "memory", key), memory, models, "a text model")
+                place = (*where, "memory", key)
+                yield from _thinks_with(place, memory, models, "a text model")
+        if isinstance(enrich := bot.get("enrich"), dict):
+            yield from _thinks_with((*where, "enrich", "model"), enrich, models, "a text model")
     if bot.get("kind") == "image":
         yield from _thinks_with((*where, "model"), bot, models, "an image model")
         yield from _classified((*where, "checker"), bot.get("checker"), models)
