@@ -2,8 +2,8 @@
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
 `Bot`, `HearingEngine` and `SpeechEngine` are what the dispatcher calls, `TextEngine` and
-`ImageEngine` what a bot calls, and a `Classifier` looks through what is said. All of them are
-structural: nothing inherits from them.
+`ImageEngine` what a bot calls, an `Embedder` finds what it knows, and a `Classifier` looks through
+what is said. All of them are structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from botdaemon.types import (
     ClassifierCard,
     CommandSpec,
     Draft,
+    EmbedderCard,
     Event,
     File,
     HearingRequest,
@@ -292,3 +293,15 @@ class SpeechEngine(Protocol):
 
     async def speak(self, request: SpeechRequest) -> Speech:
         """Raises `EngineFailed`, `EngineDied` or `ModelUnusable`."""
+
+
+class Embedder(Protocol):
+    """Puts the meaning of texts into vectors: the closer two point, the more alike the texts."""
+
+    @property
+    def card(self) -> EmbedderCard: ...
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        """A vector for each text: `card.dimension` floats of 32 bits, little-endian, of length 1.
+        `question`: they are what people ask, rather than what is looked through. Raises
+        `EngineFailed`, `EngineDied` or `ModelUnusable`."""

@@ -5,6 +5,7 @@ A frame is four bytes of length and a JSON object, over a socket pair. From the 
     {"do": "hello", "device": NAME, "memory": BYTES, "models": {NAME: {...}}}   first, once
     {"do": "generate", "id": N, "request": {...}}
     {"do": "draw", "id": N, "request": {...}}
+    {"do": "embed", "id": N, "request": {...}}
     {"do": "classify", "id": N, "request": {"model", "text" or "picture"}}
     {"do": "hear", "id": N, "request": {...}}
     {"do": "speak", "id": N, "request": {...}}
@@ -19,6 +20,7 @@ From the model process, which is over when the socket is:
     {"is": "progress", "id": N, "step", "steps", "left", "preview"}
     {"is": "picture", "id": N, "content", "request", "notes", "unsafe"}
     {"is": "drawn", "id": N}                                                 ends N
+    {"is": "vectors", "id": N, "vectors": [...]}                             ends N
     {"is": "classified", "id": N, "labels": {LABEL: PROBABILITY}}            ends N
     {"is": "heard", "id": N, "text"}                                         ends N
     {"is": "spoken", "id": N, "content", "seconds", "waveform", "whole"}     ends N
@@ -27,7 +29,7 @@ From the model process, which is over when the socket is:
     {"is": "log", "level", "logger", "message"}
 
 Ids let any number of requests be under way at once, in any order. The tokens of one step travel in
-one frame, which costs less than a frame for each. Pictures and sound are base64.
+one frame, which costs less than a frame for each. Pictures, vectors and sound are base64.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.types import (
     ChatLine,
+    EmbedRequest,
     HearingRequest,
     ImageRequest,
     Picture,
@@ -52,6 +55,7 @@ from botdaemon.types import (
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
 Frame = dict[str, Any]
 
@@ -152,6 +156,18 @@ def pack_image_request(request: ImageRequest) -> Frame:
 def unpack_image_request(data: Frame) -> ImageRequest:
     adapters = tuple((name, weight) for name, weight in data["adapters"])
     return ImageRequest(**data | {"adapters": adapters, "source": b64decode(data["source"])})
+
+
+def unpack_embed_request(data: Frame) -> EmbedRequest:
+    return EmbedRequest(**data | {"texts": tuple(data["texts"])})
+
+
+def pack_vectors(vectors: Iterable[bytes]) -> list[str]:
+    return [b64encode(vector).decode() for vector in vectors]
+
+
+def unpack_vectors(packed: Iterable[str]) -> list[bytes]:
+    return [b64decode(vector) for vector in packed]
 
 
 def pack_classified(model: str, what: str | bytes) -> Frame:

@@ -26,7 +26,7 @@ from models import frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
-from models.runners import ClassifierRunner, ImageRunner, Job, TextRunner
+from models.runners import ClassifierRunner, EmbedderRunner, ImageRunner, Job, TextRunner
 from models.sound.runners import HearingRunner, SpeechRunner
 from models.turnstile import Turnstile
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from models.classifier import TransformersClassifier
+    from models.embed.engine import SentenceEngine
     from models.image.engine import DiffusersEngine
     from models.sound.hearing import Whisper
     from models.sound.speaking import Speaking
@@ -43,7 +44,9 @@ UNLIMITED = 2**62
 """Bytes, for a device whose memory nobody has given."""
 
 
-_AnyRunner = TextRunner | ImageRunner | ClassifierRunner | HearingRunner | SpeechRunner
+_AnyRunner = (
+    TextRunner | ImageRunner | EmbedderRunner | ClassifierRunner | HearingRunner | SpeechRunner
+)
 
 
 class Host:
@@ -53,6 +56,7 @@ class Host:
         self._wire = wire
         self._texts: dict[str, TextRunner] = {}
         self._images: dict[str, ImageRunner] = {}
+        self._embedders: dict[str, EmbedderRunner] = {}
         self._classifiers: dict[str, ClassifierRunner] = {}
         self._hearing: dict[str, HearingRunner] = {}
         self._speech: dict[str, SpeechRunner] = {}
@@ -71,6 +75,9 @@ class Host:
                     self._texts[name] = TextRunner(name, _TextRecipe(name, told), *around)
                 case "image":
                     self._images[name] = ImageRunner(name, _ImageRecipe(name, told), *around)
+                case "embedder":
+                    reading = _EmbedderRecipe(name, told)
+                    self._embedders[name] = EmbedderRunner(name, reading, *around)
                 case "classifier":
                     judging = _ClassifierRecipe(name, told)
                     self._classifiers[name] = ClassifierRunner(name, judging, *around)
@@ -81,6 +88,7 @@ class Host:
         self._runners: tuple[_AnyRunner, ...] = (
             *self._texts.values(),
             *self._images.values(),
+            *self._embedders.values(),
             *self._classifiers.values(),
             *self._hearing.values(),
             *self._speech.values(),
@@ -107,6 +115,12 @@ class Host:
                         painter.take(Job(id, image))
                     else:
                         self._unknown(id, image.model)
+                case {"do": "embed", "id": id, "request": packed}:
+                    texts = frames.unpack_embed_request(packed)
+                    if embedder := self._embedders.get(texts.model):
+                        embedder.take(Job(id, texts))
+                    else:
+                        self._unknown(id, texts.model)
                 case {"do": "classify", "id": id, "request": packed}:
                     if judge := self._classifiers.get(packed["model"]):
                         judge.take(Job(id, frames.unpack_classified(packed)))
@@ -201,6 +215,28 @@ class _ImageRecipe:
             adapters={adapter: Path(path) for adapter, path in told["adapters"].items()},
             offload=told["offload"],
             checker=told["checker"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _EmbedderRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "text"):
+            _settle_threads()
+
+    def make(self) -> SentenceEngine:
+        from models.embed.engine import SentenceEngine
+
+        told = self.told
+        return SentenceEngine(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
+            batch=told["batch"],
         )
 
 

@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Inbox = asyncio.Queue[
-    Piece | Progress | Picture | dict[str, float] | Transcript | Speech | BotdaemonError | None
+    Piece
+    | Progress
+    | Picture
+    | list[bytes]
+    | dict[str, float]
+    | Transcript
+    | Speech
+    | BotdaemonError
+    | None
 ]
-"""What comes of a request: labels are a dict; after a picture's last there is None."""
+"""What comes of a request: vectors are a list, labels a dict; after a picture's last there is
+None."""
 
 _ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
 
@@ -101,6 +110,9 @@ class Life:
             case {"is": "drawn", "id": id}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(None)
+            case {"is": "vectors", "id": id, "vectors": packed}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(frames.unpack_vectors(packed))
             case {"is": "classified", "id": id, "labels": labels}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(dict(labels))

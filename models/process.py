@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
     ClassifierCard,
+    EmbedderCard,
+    EmbedRequest,
     ImageCard,
     ImageRequest,
     ModelCard,
@@ -32,6 +34,7 @@ from botdaemon.types import (
 )
 from models import formats, frames, labels, preflight
 from models.devices import ORDER
+from models.embed import layout
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
@@ -40,7 +43,7 @@ from models.sound import files as sound_files
 from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from models.live import Edition, Editions
@@ -126,6 +129,15 @@ class ImageSpec(ModelSpec):
     kind = "image"
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderSpec(ModelSpec):
+    """An embedder."""
+
+    kind = "embedder"
+    #: texts at once
+    batch: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +273,29 @@ class ModelImageEngine:
         return metadata.read(picture)
 
 
+class ModelEmbedder:
+    """An embedder of a process: an `Embedder`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: EmbedderCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> EmbedderCard:
+        return self._card
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        request = EmbedRequest(model=self._model, texts=tuple(texts), question=question)
+        life = await self._process.life()
+        with life.request("embed", asdict(request)) as inbox:
+            vectors = await inbox.get()
+        if isinstance(vectors, BotdaemonError):
+            raise vectors
+        assert isinstance(vectors, list)
+        return vectors
+
+
 class ModelClassifier:
     """A classifier of a process: a `Classifier`."""
 
@@ -312,6 +347,7 @@ class ModelProcess(Lasting):
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
+        self._embedders: dict[str, ModelEmbedder] = {}
         self._classifiers: dict[str, ModelClassifier] = {}
         self._restarts = 0
         self._life: Life | None = None
@@ -337,6 +373,9 @@ class ModelProcess(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._images[model]
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._embedders[model]
 
     def classifier(self, model: str) -> ModelClassifier:
         return self._classifiers[model]
@@ -408,6 +447,8 @@ class ModelProcess(Lasting):
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
+            case EmbedderSpec():
+                self._embedders[name] = ModelEmbedder(self, name, layout.load(directory).card)
             case ClassifierSpec():
                 self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))
             case HearingSpec() | SpeechSpec():

@@ -20,6 +20,7 @@ from models import frames
 from models.engines import (
     Cancelled,
     LoadedClassifier,
+    LoadedEmbedder,
     LoadedImageModel,
     LoadedModel,
     LoadedTextModel,
@@ -29,7 +30,14 @@ from models.measure import device_lost, out_of_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from botdaemon.types import ImageRequest, Picture, Piece, Progress, TextRequest
+    from botdaemon.types import (
+        EmbedRequest,
+        ImageRequest,
+        Picture,
+        Piece,
+        Progress,
+        TextRequest,
+    )
     from models.engines import Slot
     from models.memory import Memory
     from models.turnstile import GiveWay, Turnstile
@@ -380,7 +388,7 @@ class ResultRunner(Runner[Request, Loaded]):
         while self._may_begin() and (job := self._next()):
             try:
                 with self._turnstile.turn(self.name) as give_way:
-                    result = self._answer(model, job.request, _pausing(job, give_way))
+                    result = self._answered(model, job, _pausing(job, give_way))
                 frames.pack(result)  # it may be too large to be handed over
             except Cancelled:
                 self._cancelled(job)
@@ -394,6 +402,17 @@ class ResultRunner(Runner[Request, Loaded]):
                 self._end(job)
                 self._wire.send({**result, "id": job.id})
 
+    def _answered(
+        self, model: Loaded, job: Job[Request], pause: Callable[[], None]
+    ) -> frames.Frame:
+        """The answer, again with less when memory runs out."""
+        while True:
+            try:
+                return self._answer(model, job.request, pause)
+            except Exception as error:
+                if not out_of_memory(error) or not self._memory.relieved(self.name, model):
+                    raise
+
     @abstractmethod
     def _answer(self, model: Loaded, request: Request, pause: Callable[[], None]) -> frames.Frame:
         """The frame that ends the request, without its id."""
@@ -406,6 +425,16 @@ def _pausing(job: Job[Any], give_way: GiveWay) -> Callable[[], None]:
         give_way()
 
     return pause
+
+
+class EmbedderRunner(ResultRunner["EmbedRequest", LoadedEmbedder]):
+    """Puts texts into vectors."""
+
+    def _answer(
+        self, model: LoadedEmbedder, request: EmbedRequest, pause: Callable[[], None]
+    ) -> frames.Frame:
+        vectors = frames.pack_vectors(model.embed(request, pause))
+        return {"is": "vectors", "vectors": vectors}
 
 
 class ClassifierRunner(ResultRunner["str | bytes", LoadedClassifier]):

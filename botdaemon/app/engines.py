@@ -14,6 +14,7 @@ from botdaemon.config import (
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from botdaemon.ports import (
         Classifier,
+        Embedder,
         HearingEngine,
         ImageEngine,
         SpeechEngine,
@@ -52,6 +54,7 @@ class Engines:
 
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
+    embedders: Mapping[str, Embedder]
     classifiers: Mapping[str, Classifier]
     hearing: Mapping[str, HearingEngine]
     speech: Mapping[str, SpeechEngine]
@@ -59,8 +62,8 @@ class Engines:
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think, hear and speak with, those that answer in their place, and those
-    that look through what is said."""
+    """The models that bots think, look up, hear and speak with, those that answer in their place,
+    and those that look through what is said."""
     names = {config.hearing.model} - {""}
     names |= set(judges.classifiers(config))
     for bot in config.bots.values():
@@ -68,6 +71,8 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
+        if isinstance(bot, TextBotConfig) and bot.knowledge and bot.knowledge.model:
+            names.add(bot.knowledge.model)
         if isinstance(bot, TextBotConfig) and bot.memory is not None:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
         if isinstance(bot, TextBotConfig) and bot.enrich is not None:
@@ -89,6 +94,7 @@ async def make_engines(
     chosen = {name: config.models[name] for name in sorted(names)}
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
+    embedders: dict[str, Embedder] = {}
     classifiers: dict[str, Classifier] = {}
     hearing: dict[str, HearingEngine] = {}
     speech: dict[str, SpeechEngine] = {}
@@ -111,6 +117,8 @@ async def make_engines(
                 text[name] = fleet.text(name)
             case DiffusersConfig():
                 image[name] = fleet.image(name)
+            case EmbedderConfig():
+                embedders[name] = fleet.embedder(name)
             case ClassifierConfig():
                 classifiers[name] = fleet.classifier(name)
             case WhisperConfig():
@@ -130,7 +138,9 @@ async def make_engines(
                 }
                 sorts.get(table.api, text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, classifiers, hearing, speech, lambda: _status(chosen, fleet))
+    return Engines(
+        text, image, embedders, classifiers, hearing, speech, lambda: _status(chosen, fleet)
+    )
 
 
 def footprints_file(directory: Path) -> Path:

@@ -15,6 +15,7 @@ from botdaemon.config import (
     CannedBotConfig,
     ClassifierConfig,
     Config,
+    EmbedderConfig,
     RecordsConfig,
     SpeechConfig,
     TerminalConfig,
@@ -133,7 +134,9 @@ async def serve_models(
         offered = [
             name
             for name, table in config.models.items()
-            if not isinstance(table, ClassifierConfig | WhisperConfig | SpeechConfig)
+            if not isinstance(
+                table, EmbedderConfig | ClassifierConfig | WhisperConfig | SpeechConfig
+            )
         ]
         engines = await make_engines(config, stack, offered, config.daemon.data_dir)
         text = dict(engines.text)

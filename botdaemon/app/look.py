@@ -17,6 +17,7 @@ from botdaemon.config import (
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     SpeechConfig,
@@ -25,7 +26,15 @@ from botdaemon.config import (
     WhisperConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import ClassifierCard, Finding, ImageCard, ModelCard, TextRequest, Verdict
+from botdaemon.types import (
+    ClassifierCard,
+    EmbedderCard,
+    Finding,
+    ImageCard,
+    ModelCard,
+    TextRequest,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -67,6 +76,12 @@ def inspect_model(config: Config, table: ModelConfig) -> str:
         case TransformersConfig():
             card = _format(config, table).card
             return f"{table.hub or table.path}, a context of {card.context} tokens"
+        case EmbedderConfig():
+            made: EmbedderCard = imports.named(imports.EMBEDDER)(_directory(config, table)).card
+            return (
+                f"{table.hub or table.path}, vectors of {made.dimension} numbers for"
+                f" {made.context} tokens"
+            )
         case WhisperConfig():
             imports.named(imports.FIND_WHISPER)(table.path)
             return f"{table.path}, writes down what is said in recordings"
@@ -152,7 +167,8 @@ def _labels(config: Config, table: ClassifierConfig) -> ClassifierCard:
 
 
 def _directory(
-    config: Config, table: TransformersConfig | DiffusersConfig | ClassifierConfig
+    config: Config,
+    table: TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig,
 ) -> Any:
     kinds = {"diffusers": "image", "transformers": "text"}
     return imports.named(imports.RESOLVE)(

@@ -65,6 +65,7 @@ def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, A
 _SORTS = {
     "diffusers": "an image model",
     "images": "an image model",
+    "embedder": "an embedder",
     "classifier": "a classifier",
     "whisper": "a hearing model",
     "transcriptions": "a hearing model",
@@ -135,6 +136,10 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
         yield from _classified(place, filters.get("classifier"), models)
     if bot.get("kind") == "text":
         yield from _thinks_with((*where, "model"), bot, models, "a text model")
+        knowledge = bot.get("knowledge")
+        if isinstance(knowledge, dict) and knowledge.get("model"):
+            place = (*where, "knowledge", "model")
+            yield from _thinks_with(place, knowledge, models, "an embedder")
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
         memory = bot.get("memory")
         for key in ("facts", "summarise"):
