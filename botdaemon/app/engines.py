@@ -35,6 +35,8 @@ class Engines:
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
     status: Callable[[], list[str]]
+    #: names the model processes that hang
+    silent: Callable[[], list[str]] = list
 
 
 def wanted(config: Config) -> set[str]:
@@ -88,7 +90,12 @@ async def make_engines(
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
                 (image if table.api == "images" else text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, lambda: _status(chosen, fleet))
+    return Engines(
+        text,
+        image,
+        lambda: _status(chosen, fleet),
+        fleet.silent if fleet is not None else list,
+    )
 
 
 def footprints_file(directory: Path) -> Path:

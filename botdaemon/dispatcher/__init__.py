@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,20 +58,21 @@ class Dispatcher:
 
     def __init__(self, store: Store, house: House, post: Post, tasks: asyncio.TaskGroup) -> None:
         self._store = store
-        self._house = house
         self._post = post
+        self._since = time.monotonic()
+        self.turns = Turns(store, house.limits, tasks)
+        self.move_into(house)
+
+    def move_into(self, house: House) -> None:
+        """Live by this house from now on, wholly: nothing is awaited in between. A turn that thinks
+        already is finished by the bot that began it."""
+        store, post = self._store, self._post
+        self._house = house
         self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
         self._ears = Ears(store, house.heard, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
-        self.turns = Turns(
-            store,
-            house.bots,
-            house.lines,
-            house.history,
-            self._mouth,
-            self._ears,
-            house.limits,
-            tasks,
+        self.turns.live_by(
+            house.bots, house.lines, house.history, self._mouth, self._ears, house.limits
         )
         self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
         self._orders = Orders(
@@ -83,6 +85,7 @@ class Dispatcher:
             house.about,
             house.serving,
             house.status,
+            self._since,
         )
 
     async def recover(self) -> None:

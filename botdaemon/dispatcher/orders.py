@@ -58,7 +58,9 @@ class Orders:
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
         status: Callable[[], list[str]],
+        since: float,
     ) -> None:
+        """`since`: when the daemon started, by the monotonic clock."""
         self._store = store
         self._turns = turns
         self._mouth = mouth
@@ -68,7 +70,7 @@ class Orders:
         self._about = about
         self._serving = serving
         self._status = status
-        self._since = time.monotonic()
+        self._since = since
 
     async def carry_out(self, order: Order) -> str:
         """Raises `KeyError` for a name that is no command's, and `Refused` for what the person
