@@ -30,6 +30,7 @@ from botdaemon.types import (
     TextRequest,
 )
 from models import formats, frames, preflight
+from models.confinement import environment
 from models.devices import ORDER
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
@@ -50,6 +51,9 @@ HEALTHY = 60.0
 """Seconds after which a death is no longer part of the same misfortune."""
 LOOK = 1.0
 """Seconds between two looks for other versions of the models."""
+PING, MOST_UNANSWERED = 10.0, 9
+"""Seconds between two questions whether it lives, and how many may stay without an answer. Long
+enough for a library that holds the interpreter while it loads."""
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -231,11 +235,14 @@ class ModelProcess(Lasting):
         measured: Callable[[str, int, int], None] = lambda name, load, peak: None,
         patience: float = 5.0,
         look: float = LOOK,
+        ping: float = PING,
+        confined: bool = True,
     ) -> None:
         """`base`: where relative paths begin, by default the working directory. `memory`: bytes
         that its models may take together; 0: all there is. `measured`: told what a model takes
         (name, bytes at rest, more bytes at work). `patience`: seconds the process gets to end by
-        itself before it is killed. `look`: seconds between two looks for other versions."""
+        itself before it is killed. `look`: seconds between two looks for other versions, `ping`:
+        between two questions whether it lives. `confined`: see `models.confinement`."""
         self._name = name
         self._specs = dict(models)
         self._base = base or Path.cwd()
@@ -243,12 +250,16 @@ class ModelProcess(Lasting):
         self._measured = measured
         self._patience = patience
         self._pause = look
+        self._ping = ping
+        self._confined = confined
         self._lookout = Lookout(self._switch)
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
         self._restarts = 0
         self._life: Life | None = None
+        #: the life that is looked after, also while it ends
+        self._attended: Life | None = None
         #: the life that is to come, or its failure to; replaced after each attempt
         self._awaited: asyncio.Future[Life]
 
@@ -276,6 +287,11 @@ class ModelProcess(Lasting):
     def pid(self) -> int:
         """0 while it is not running."""
         return self._life.child.pid if self._life else 0
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it shows no sign of life, and killing it has not helped."""
+        return self._attended is not None and self._attended.unanswered > 2 * MOST_UNANSWERED
 
     async def look(self) -> None:
         """See at once whether there are other versions of the models; see `Lookout.look`."""
@@ -366,7 +382,7 @@ class ModelProcess(Lasting):
                 child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "models.host", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, **ORDER, "PYTHONPATH": path},
+                    env={**environment(os.environ), **ORDER, "PYTHONPATH": path},
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
@@ -375,9 +391,11 @@ class ModelProcess(Lasting):
                 writer.close()
                 raise
         life = self._life = Life(self._name, child, writer, self._measured, self._lookout.switched)
+        self._attended = life
         # 2. Serve until the socket closes.
         try:
             async with asyncio.TaskGroup() as group:
+                asking = group.create_task(life.ask(self._ping, MOST_UNANSWERED), name="pings")
                 stderr = group.create_task(life.read_stderr(), name=f"stderr of {self._name}")
                 try:
                     await self._serve(life, reader)
@@ -390,8 +408,10 @@ class ModelProcess(Lasting):
                     # Its last words, unless a child of its own holds the pipe open.
                     await asyncio.wait([stderr], timeout=1)
                     stderr.cancel()
+                    asking.cancel()
         finally:
             # 4. Whatever happened, nobody waits in vain.
+            self._attended = None
             why = life.epitaph()
             life.abandon(EngineDied(why))
             _disappoint(failed, why)
@@ -431,6 +451,7 @@ class ModelProcess(Lasting):
                 "do": "hello",
                 "device": self._name,
                 "memory": self._memory,
+                "confined": self._confined,
                 "models": self._frames | told,
             }
         )

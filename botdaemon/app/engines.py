@@ -72,6 +72,7 @@ async def make_engines(
                 base=config.path.parent,
                 budgets=imports.named(imports.BUDGETS)(config),
                 footprints=footprints_file(directory),
+                confined=config.daemon.confine_models,
             )
         )
     for name, table in chosen.items():
