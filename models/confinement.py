@@ -31,7 +31,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 #: variables that libraries read; whatever else is in the daemon's environment may be a secret
 _KNOWN = (
-    "PATH", "HOME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "PYTHON*", "LD_LIBRARY_PATH",
+    "PATH", "HOME", "LANG", "LANGUAGE", "LC_*", "TZ", "PYTHON*", "LD_LIBRARY_PATH",
     "HF_HOME", "HF_HUB_*", "XDG_CACHE_HOME", "TRANSFORMERS_*", "DIFFUSERS_*", "TOKENIZERS_*",
     "CUDA_*", "NVIDIA_*", "CUBLAS_*", "CUDNN_*", "TORCH_*", "PYTORCH_*", "TRITON_*", "ATEN_*",
     "OMP_*", "MKL_*", "KMP_*", "GOMP_*", "ONEDNN_*", "DNNL_*", "OPENBLAS_*", "MALLOC_*",
@@ -183,7 +183,8 @@ def _of_system() -> list[Path]:
 
 
 def _devices() -> list[Path]:
-    return [path for name in _DEVICES for path in Path("/dev").glob(name) if not path.is_dir()]
+    devices = [path for name in _DEVICES for path in Path("/dev").glob(name) if not path.is_dir()]
+    return [*devices, Path("/proc/self/clear_refs")]  # by which it measures its own memory
 
 
 def _with_targets(paths: Iterable[Path]) -> set[Path]:

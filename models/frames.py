@@ -2,7 +2,8 @@
 
 A frame is four bytes of length and a JSON object, over a socket pair. From the daemon:
 
-    {"do": "hello", "device": NAME, "memory": BYTES, "confined": true, "models": {NAME: {...}}}
+    {"do": "hello", "device": NAME, "memory": BYTES, "confined": true,
+     "readable": [DIRECTORY, ...], "models": {NAME: {...}}}
                                                                              first, once
     {"do": "ping"}                                                           now and then
     {"do": "generate", "id": N, "request": {...}}

@@ -222,7 +222,8 @@ def _settle_in(hello: frames.Frame) -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
     if not hello["confined"]:
         return
-    readable, writable = [], []
+    readable = [Path(directory) for directory in hello["readable"]]
+    writable = [Path(os.environ["TMPDIR"])]
     for told in hello["models"].values():
         directory = Path(told["directory"])
         readable += [directory, *map(Path, told["adapters"].values())]

@@ -16,6 +16,7 @@ import socket
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
@@ -256,6 +257,7 @@ class ModelProcess(Lasting):
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
+        self._scratch = ""
         self._restarts = 0
         self._life: Life | None = None
         #: the life that is looked after, also while it ends
@@ -267,6 +269,9 @@ class ModelProcess(Lasting):
         """Start it, without waiting for the models to load. Raises `ModelUnusable`. When it is
         left, requests under way raise `EngineDied`."""
         await asyncio.to_thread(self._prepare)
+        # The one place where the process may write: torch wants some for temporary files.
+        scratch = TemporaryDirectory(prefix="botdaemon-models-", ignore_cleanup_errors=True)
+        self._scratch = stack.enter_context(scratch)
         self._awaited = self._hope()
         # Another future by then.
         why = f'the model process "{self._name}" was stopped'
@@ -382,7 +387,12 @@ class ModelProcess(Lasting):
                 child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "models.host", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
-                    env={**environment(os.environ), **ORDER, "PYTHONPATH": path},
+                    env={
+                        **environment(os.environ),
+                        **ORDER,
+                        "PYTHONPATH": path,
+                        "TMPDIR": self._scratch,
+                    },
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
@@ -452,6 +462,8 @@ class ModelProcess(Lasting):
                 "device": self._name,
                 "memory": self._memory,
                 "confined": self._confined,
+                # By their links: another version may be switched to.
+                "readable": [frame["directory"] for frame in self._frames.values()],
                 "models": self._frames | told,
             }
         )
