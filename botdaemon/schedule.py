@@ -47,9 +47,7 @@ class Clock:
         self._rang = asyncio.Event()
         self.live_by(govern, bots=bots, painters=painters)
 
-    def live_by(
-        self, govern: Govern, *, bots: Collection[str], painters: Collection[str]
-    ) -> None:
+    def live_by(self, govern: Govern, *, bots: Collection[str], painters: Collection[str]) -> None:
         """Other rules and other bots from now on."""
         self._govern = govern
         self._bots = frozenset(bots)

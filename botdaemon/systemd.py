@@ -1,5 +1,5 @@
-"""Tells systemd how the daemon is doing (sd_notify(3)). Knows nothing of the daemon, and does nothing
-when systemd did not start it."""
+"""Tells systemd how the daemon is doing (sd_notify(3)). Knows nothing of the daemon, and does
+nothing when systemd did not start it."""
 
 from __future__ import annotations
 

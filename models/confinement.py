@@ -1,16 +1,16 @@
 """What a model process may do besides computing: read its models, and nothing else. Knows no model.
 
-Whoever talks to a model may in the end run code in its process (a hostile weights file, a fault in a
-library). So the process has no secret to begin with (`environment`), and before it reads its first
-byte of a model it gives up for itself and all its threads (`confine`):
+Whoever talks to a model may in the end run code in its process (a hostile weights file, a fault in
+a library). So the process has no secret to begin with (`environment`), and before it reads its
+first byte of a model it gives up for itself and all its threads (`confine`):
 
-- files: Landlock (landlock(7)). It reads the interpreter, libraries and its models' files, and writes
-  to devices and where it is told. It cannot look into another process's memory either.
+- files: Landlock (landlock(7)). It reads the interpreter, libraries and its models' files, and
+  writes to devices and where it is told. It cannot look into another process's memory either.
 - the network: seccomp(2). It opens no socket but of the family AF_UNIX, which CUDA wants, and those
   it can neither connect nor send from.
 
-Neither needs a privilege, an own unit, or namespaces, and neither can be taken back. What the kernel
-does not have is said in words; then the rest still holds.
+Neither needs a privilege, a unit of its own or namespaces, and neither can be taken back. What the
+kernel does not have is said in words; then the rest still holds.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def _no_new_privileges() -> str:
 
 
 def _drop_capabilities() -> str:
-    """Where the daemon runs as root: since Linux 6.16, root reads other processes' variables whatever
-    Landlock says. Only reading files of any owner is kept, for those that it may open at all."""
+    """Where the daemon runs as root: there, Linux 6.18 lets whoever has CAP_PERFMON read the
+    variables of other processes, whatever Landlock says. Reading files of any owner is kept, of
+    those that it may open at all."""
     header, sets = struct.pack("=Ii", _CAPABILITIES, 0), ctypes.create_string_buffer(24)
     if _libc.capget(header, sets) != 0:
         return os.strerror(ctypes.get_errno())

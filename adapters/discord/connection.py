@@ -98,7 +98,9 @@ class Connection:
         self._directory = directory = Directory(name, self._wire)
         reader = Reader(name, around.bots, directory)
         self._threads = Threads(table, around.shared, self._wire, directory)
-        faces = Faces(next(iter(around.bots)), around.pictures, self._wire, directory, wanted=table.own_faces)
+        faces = Faces(
+            next(iter(around.bots)), around.pictures, self._wire, directory, wanted=table.own_faces
+        )
         self.mail = Mail(self._wire, bare, around.shelf, directory, faces, self._threads, answers)
         self._history = History(
             name, table.catch_up_hours, self._wire, around.shelf, directory, reader, self._inlet

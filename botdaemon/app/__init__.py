@@ -7,6 +7,7 @@ the command line does besides, `look` is what it only looks at,
 models in by name.
 """
 
+from botdaemon.app.control import ask
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
@@ -31,6 +32,7 @@ from botdaemon.app.voices import (
 __all__ = [
     "Daemon",
     "amount",
+    "ask",
     "build",
     "can",
     "chat",

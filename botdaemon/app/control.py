@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Ask = Callable[[], Awaitable[str]]
+
+log = logging.getLogger(__name__)
 
 NAME = "control"
 #: seconds that the command line waits for an answer
@@ -52,11 +55,17 @@ async def listening(directory: Path, asks: Mapping[str, Ask]) -> AsyncIterator[N
             await writer.drain()
         writer.close()
 
-    path.unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX)
     os.fchmod(door.fileno(), 0o600)  # what is bound takes this over
-    with _address(directory) as address:
-        door.bind(address)
+    try:
+        path.unlink(missing_ok=True)
+        with _address(directory) as address:
+            door.bind(address)
+    except OSError as error:  # a file system without sockets; SIGHUP still works
+        door.close()
+        log.warning("the daemon cannot be asked by `botdaemon reload`: %s", error)
+        yield
+        return
     server = await asyncio.start_unix_server(answer, sock=door, limit=1024)
     try:
         yield

@@ -160,9 +160,7 @@ class Reload:
             )
         # 1. All of it is made before any of it is used.
         bots = {name: parts.make_bot(new, name, self._engines, self._store) for name in new.bots}
-        house = parts.make_house(
-            new, bots, self._adapters, self._engines.status, self._clock.wake
-        )
+        house = parts.make_house(new, bots, self._adapters, self._engines.status, self._clock.wake)
         govern = parts.make_governor(new)
         # 2. On disk: all or nothing.
         await parts.settle(new, self._store)

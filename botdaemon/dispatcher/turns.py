@@ -113,8 +113,8 @@ class _Course:
 
 
 class Turns:
-    """Runs turns, by the rules that `live_by` gives. `tasks` owns the actors; cancelling them leaves
-    their turns to the next start."""
+    """Runs turns, by the rules that `live_by` gives. `tasks` owns the actors; cancelling them
+    leaves their turns to the next start."""
 
     def __init__(self, store: Store, limits: Limits, tasks: asyncio.TaskGroup) -> None:
         self._store = store
