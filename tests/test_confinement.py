@@ -1,6 +1,6 @@
 """Code that runs in a model process reaches no network, no secret and no file but its models'. The
-code here takes the place of torch, so it runs where a model is loaded, in the process that the daemon
-really starts."""
+code here takes the place of torch, so it runs where a model is loaded, in the process that the
+daemon really starts."""
 
 from __future__ import annotations
 
