@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from botdaemon.config import DiffusersConfig, TransformersConfig
 from botdaemon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ Cards = Literal["nvidia", "amd", "none"]
 _HERE = Path(__file__).resolve().parent
 _PROGRAM, _CONFIG = "/opt/botdaemon/bin/botdaemon", "/etc/botdaemon/config.toml"
 _STATE = Path("/var/lib")
-#: what ProtectHome= hides
-_HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
+#: what ProtectHome= and PrivateTmp= hide
+_HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
 _BACK_OFF_SINCE = 254
 _DEVICES = {
     "nvidia": "DevicePolicy=closed\nDeviceAllow=char-nvidia* rw\n",
@@ -131,8 +132,8 @@ def _unreadable(config: Config, machine: Machine) -> Iterator[str]:
     for prefix in machine.prefixes:
         if _hidden(prefix):
             yield (
-                f"{prefix}: a service cannot see what lies in /home or /root, and the program or"
-                " its Python does; install it into /opt/botdaemon with the system's Python, or use"
+                f"{prefix}: a service cannot see it there, and the program or its Python lies"
+                " there; install it into /opt/botdaemon with the system's Python, or use"
                 " --user"
             )
     path = config.path.absolute()
@@ -144,15 +145,11 @@ def _unreadable(config: Config, machine: Machine) -> Iterator[str]:
             f" chmod a+r {path}, and a+x the folders above it"
         )
     for name, table in config.models.items():
-        for key in ("path", "adapters"):
-            value = getattr(table, key, None) or ()
-            for one in (
-                (value,) if isinstance(value, str) else tuple(value.values()) if value else ()
-            ):
-                if _hidden(path.parent / Path(one).expanduser()):
+        if isinstance(table, TransformersConfig | DiffusersConfig):
+            for key, one in (("path", table.path), *(("adapters", it) for it in table.adapters.values())):
+                if one is not None and _hidden(path.parent / one):
                     yield config.problem(
-                        ("models", name, key),
-                        f"a service cannot see {one} in /home or /root; move it to /srv",
+                        ("models", name, key), f"a service cannot see {one} there; move it to /srv"
                     )
 
 

@@ -93,9 +93,11 @@ async def test_without_a_daemon_reload_says_that_there_is_none(config: Path) -> 
 
 
 async def test_only_its_owner_may_ask_the_daemon(config: Path) -> None:
-    async with daemon(config):
+    async with daemon(config) as it:
         control = config.parent / "data" / "control"
         assert (await asyncio.to_thread(control.stat)).st_mode & 0o777 == 0o600
+        it.process.terminate()
+        await it.ended()
     assert not await asyncio.to_thread(control.exists)
 
 
