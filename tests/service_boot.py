@@ -41,12 +41,12 @@ def until(what: Any, seconds: float = 60.0) -> float:
 
 
 def asked(path: str, body: Any = None) -> Any:
-    request = urllib.request.Request(  # noqa: S310  # it is ours
+    request = urllib.request.Request(  # it is ours
         f"http://127.0.0.1:8642{path}",
         data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": "Bearer hunter2-hunter2", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
 
@@ -64,7 +64,9 @@ def answers(text: str) -> bool:
 
 
 def model_process() -> int:
-    found = subprocess.run(["pgrep", "-f", "models.host"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["pgrep", "-f", "models.host"], capture_output=True, text=True, check=False
+    )
     return int((found.stdout.split() or ["0"])[0])
 
 
