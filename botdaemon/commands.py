@@ -23,6 +23,9 @@ TALKING = (
     CommandSpec("schedules", "when bots write first here", argument="delete NUMBER"),
     CommandSpec("quiet", "no bot writes first: 3 (hours), 22:00-7:00, off", argument="HOURS"),
     CommandSpec("timezone", "your time zone, as Europe/Berlin", argument="ZONE"),
+    CommandSpec("relationship", "how you and the bots stand; or begin anew", argument="reset"),
+    CommandSpec("link", "make accounts of yours one person: CODE, yes, no", argument="CODE"),
+    CommandSpec("unlink", "make them separate people again"),
     CommandSpec("whoami", "who you are to this daemon"),
     CommandSpec("pair", "let in the person who was given this code", argument="CODE", admin=True),
 )

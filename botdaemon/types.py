@@ -637,6 +637,38 @@ class Held:
     at: float = 0.0
 
 
+# --- people and bots -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """What there is between a person and a bot in a place."""
+
+    #: 0 for nobody: the bot writes first, and to all
+    person: int
+    bot: str
+    #: "room 3", "channel chat:general", or "direct" for whatever is said to the bot alone
+    place: str
+    #: 0 as long as they have not met there, here and below
+    met_at: float = 0.0
+    #: when the bot last answered them
+    last_at: float = 0.0
+    #: messages of the person that the bot has answered
+    messages: int = 0
+    #: good ratings less bad ones, of what the bot said since they met
+    ratings: int = 0
+    #: the last of them, 1 or -1
+    rated: int = 0
+    rated_at: float = 0.0
+    #: the stage that was noted last, and since when it lasts
+    stage: str = ""
+    stage_at: float = 0.0
+    #: the mood that a rule brought last, and how long it lasts
+    mood: str = ""
+    mood_at: float = 0.0
+    mood_until: float = 0.0
+
+
 # --- looking at a set-up ---------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdaemon.config import AccessConfig
+    from botdaemon.feelings import Character
     from botdaemon.types import File, Message
 
 
@@ -184,6 +185,7 @@ async def home(
     clock: Callable[[], float] = time.time,
     heard: Filter = NOTHING,
     manners: Mapping[str, Manners] | None = None,
+    characters: Mapping[str, Character] | None = None,
     keep: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Home]:
@@ -222,6 +224,7 @@ async def home(
                 arranging=Arranging(clock=clock),
                 heard=heard,
                 manners=manners or {},
+                characters=characters or {},
             ),
             outboxes,
             await stack.enter_async_context(background()),

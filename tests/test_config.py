@@ -564,17 +564,20 @@ def documented_keys() -> set[tuple[str, str, str]]:
     """The keys of the example that follow a comment, as (section, kind, name), "" being any kind.
     Those behind a # count."""
     found: set[tuple[str, str, str]] = set()
-    section, kind, before = "", "", ""
+    section, kind, before, path = "", "", "", ""
+    kinds: dict[str, str] = {}
     for line in EXAMPLE.read_text().splitlines():
         prose = before.startswith("# ") and not _KEY.fullmatch(before)
         if header := _HEADER.fullmatch(line):
-            section, _, rest = header["path"].partition(".")
+            path = header["path"]
+            section, _, rest = path.partition(".")
             if inner := next((name for name in rest.split(".") if name in _INNER), ""):
+                kind = kinds.get(path.partition(f".{inner}")[0], "")
                 found |= {(section, kind, inner), (section, "", inner)} if prose else set()
                 section, kind = inner, ""
         elif key := _KEY.fullmatch(line):
             if key["key"] == "kind":
-                kind = key["value"].strip('"')
+                kind = kinds[path] = key["value"].strip('"')
             if prose:
                 found |= {(section, kind, key["key"]), (section, "", key["key"])}
         before = line
@@ -585,6 +588,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "most_characters", "messages"),
+    *("stages", "moods"),
 )
 
 

@@ -268,6 +268,7 @@ def test_what_the_person_repeats_may_the_model_repeat(result: Evaluation) -> Non
 
 # peft 0.21 asks transformers by a name that is going away.
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is dep:FutureWarning")
+@pytest.mark.slow
 def test_an_adapter_is_evaluated_on_its_model(world: World, tmp_path: Path) -> None:
     adapter = shutil.copytree(tiny_models.adapter(world.before, 1), tmp_path / "adapter")
     few = replace(CHOICES, answers=2, extractions=2, alternatives=5)

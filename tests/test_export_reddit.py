@@ -351,6 +351,7 @@ CHILD = textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_a_dump_is_read_in_less_memory_than_it_has(tmp_path: Path) -> None:
     path = tmp_path / "RC_2020-01.zst"
     size = 0

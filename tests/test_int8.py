@@ -216,6 +216,7 @@ def test_a_half_written_form_is_never_used(tiny: Path, caplog: pytest.LogCapture
     assert made(tiny).stat().st_size == len(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_at_once_make_it_once(tiny: Path) -> None:
     code = (
         "import logging, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"

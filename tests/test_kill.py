@@ -68,8 +68,9 @@ async def test_after_kill_9_nothing_is_lost_and_nothing_is_answered_twice(
         assert db.execute(
             """SELECT (SELECT count(*) FROM messages WHERE bot = ''),
             (SELECT count(*) FROM messages WHERE bot <> ''),
-            (SELECT count(*) FROM turns WHERE state = 'answered')"""
-        ).fetchone() == (4, 4, 4)
+            (SELECT count(*) FROM turns WHERE state = 'answered'),
+            (SELECT messages FROM relations)"""
+        ).fetchone() == (4, 4, 4, 4)
 
 
 def _is_answered(platform: Platform, id: str) -> bool:

@@ -193,6 +193,7 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_old_one_with_one_line(
 
 
 @shared
+@pytest.mark.slow
 async def test_a_process_that_dies_comes_back_with_the_version_that_was_live(
     served: Served, new: Path
 ) -> None:
@@ -208,6 +209,7 @@ async def test_a_process_that_dies_comes_back_with_the_version_that_was_live(
 
 
 @shared
+@pytest.mark.slow
 async def test_what_a_process_died_of_loading_is_not_tried_again_until_it_is_promoted_again(
     served: Served, old: Path, new: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -258,6 +258,7 @@ def test_an_unreadable_file_is_named_with_the_command_that_helps() -> None:
     assert f"chmod -R a+rX {model}" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_the_command_for_a_pickle_converts_it(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file

@@ -23,6 +23,7 @@ DOCUMENTS = (
     *("docs/discord.md", "docs/promises.md", "docs/slack.md", "docs/telegram.md"),
     *("docs/engines.md", "docs/models.md", "docs/pictures.md"),
     *("docs/filters.md", "docs/records.md", "docs/schedules.md", "docs/voices.md"),
+    "docs/relationships.md",
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

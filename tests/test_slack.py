@@ -334,6 +334,7 @@ async def test_a_stream_whose_beginning_was_lost_becomes_the_answer(
         assert await there.answered(id) == "you said: hello"
 
 
+@pytest.mark.slow
 async def test_however_many_responses_are_lost_each_question_is_answered_once(
     fake: FakeSlack, tmp_path: Path
 ) -> None:

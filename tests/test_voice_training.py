@@ -140,6 +140,7 @@ def test_a_voice_from_scratch_is_served_at_once_and_says_what_it_learned(
         assert pieces[-1].finish == "stop"
 
 
+@pytest.mark.slow
 def test_a_voice_on_a_chat_model_ends_its_turns_as_the_template_does(
     tmp_path: Path,
 ) -> None:
@@ -245,6 +246,7 @@ def test_a_model_without_a_template_learns_speaker_tags(talks: Path, tmp_path: P
     assert (settings["kind"], settings["stop"]) == ("speakers", ["\n"])
 
 
+@pytest.mark.slow
 def test_old_skills_are_replayed_in_the_share_that_was_asked_for(
     talks: Path, tmp_path: Path
 ) -> None:
@@ -254,6 +256,7 @@ def test_old_skills_are_replayed_in_the_share_that_was_asked_for(
     assert (card.samples, card.replayed) == (24, 8)
 
 
+@pytest.mark.slow
 def test_a_training_that_learns_nothing_new_stops_early_with_the_best(
     talks: Path, tmp_path: Path
 ) -> None:
@@ -325,6 +328,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory, talks: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_twice_comes_to_the_same_weights(
     talks: Path, scratch: Path, cut: Path, tmp_path: Path
 ) -> None:
@@ -409,6 +413,7 @@ def test_a_training_that_was_refused_leaves_the_place_free(talks: Path, tmp_path
     train(talks, tmp_path / "joe", replace(SCRATCH, epochs=1))
 
 
+@pytest.mark.slow
 def test_two_trainings_never_write_into_one_place(talks: Path, tmp_path: Path) -> None:
     refused: list[str] = []
 
@@ -422,6 +427,7 @@ def test_two_trainings_never_write_into_one_place(talks: Path, tmp_path: Path) -
     assert refused == [f"another training writes into {tmp_path / 'joe'}; wait for it"]
 
 
+@pytest.mark.slow
 def test_when_memory_runs_out_all_the_same_it_goes_on_with_less_at_once(
     talks: Path, tmp_path: Path
 ) -> None:

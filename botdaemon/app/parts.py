@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import imports
+from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.told import Told, file_limit, served, shared
 from botdaemon.bots.canned import CannedBot
@@ -146,7 +147,7 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
 
 
 def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
-    """A bot that draws keeps its pictures in the store."""
+    """A bot that draws keeps its pictures in the store, and one that writes knows people by it."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
@@ -158,6 +159,7 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
+                briefings=make_briefings(make_character(config, table), store),
             )
         case CannedBotConfig():
             return CannedBot(
@@ -265,5 +267,6 @@ def make_house(
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
         manners=dict(make_manners(config)),
+        characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=status,
     )

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
     AccessConfig,
@@ -58,12 +59,14 @@ __all__ = [
     "ImageBotConfig",
     "LimitsConfig",
     "ModelConfig",
+    "MoodConfig",
     "OpenAIConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "StageConfig",
     "StyleConfig",
     "TelegramConfig",
     "TerminalConfig",

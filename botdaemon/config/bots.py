@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from botdaemon.config.base import Table
+from botdaemon.config.feelings import Moods, Stages
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.thinking import SamplingConfig
 from botdaemon.config.values import (
@@ -54,6 +55,10 @@ class TextBotConfig(_BotConfig):
     """most messages of a thread it is shown"""
     sampling: SamplingConfig = SamplingConfig()
     """how tokens are chosen, over what the model says"""
+    stages: Stages = ()
+    """how far it comes with a person, step by step"""
+    moods: Moods = Field(default_factory=dict)
+    """moods that it may be in"""
 
 
 class CannedBotConfig(_BotConfig):

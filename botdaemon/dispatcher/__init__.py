@@ -18,10 +18,12 @@ from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
 from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.letters import relay
+from botdaemon.dispatcher.linking import Linking
 from botdaemon.dispatcher.manners import Manners
 from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
+from botdaemon.dispatcher.relations import Relations
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -81,6 +83,8 @@ class Dispatcher:
             self._mouth,
             self._pictures,
             Agenda(store, house.access, house.serving, house.arranging),
+            Relations(store, house.characters, house.arranging.timezone),
+            Linking(store, self._mouth),
             house.access,
             house.about,
             house.serving,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from botdaemon.dispatcher.manners import Manners
+    from botdaemon.feelings import Character
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
 
@@ -47,6 +48,8 @@ class House:
     #: what nobody hears, and how each bot hears and speaks
     heard: Filter = NOTHING
     manners: Mapping[str, Manners] = field(default_factory=dict)
+    #: how each bot may feel about people
+    characters: Mapping[str, Character] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
     arranging: Arranging = field(default_factory=Arranging)

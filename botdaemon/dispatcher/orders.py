@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from botdaemon.access import Access
     from botdaemon.dispatcher.agenda import Agenda
+    from botdaemon.dispatcher.linking import Linking
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
+    from botdaemon.dispatcher.relations import Relations
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
@@ -54,6 +56,8 @@ class Orders:
         mouth: Mouth,
         pictures: Pictures,
         agenda: Agenda,
+        relations: Relations,
+        linking: Linking,
         access: Access,
         about: Mapping[str, str],
         serving: Mapping[str, tuple[str, ...]],
@@ -66,6 +70,8 @@ class Orders:
         self._mouth = mouth
         self._pictures = pictures
         self._agenda = agenda
+        self._relations = relations
+        self._linking = linking
         self._access = access
         self._about = about
         self._serving = serving
@@ -91,6 +97,9 @@ class Orders:
             "schedules": self._agenda.schedules,
             "quiet": self._agenda.quiet,
             "timezone": self._agenda.timezone,
+            "relationship": self._relations.relationship,
+            "link": self._linking.link,
+            "unlink": self._linking.unlink,
             # Those that lack what they need: see `Pictures.want`.
             "draw": self._pictures.how_to_draw,
             "edit": self._pictures.how_to_edit,

@@ -24,8 +24,10 @@ from botdaemon.store import (
     held,
     intake,
     letters,
+    links,
     pairings,
     quiet,
+    relations,
     rooms,
     schedules,
     shelf,
@@ -35,6 +37,7 @@ from botdaemon.store import (
 )
 from botdaemon.store.archive import Readers, Tail
 from botdaemon.store.forgetting import Forgotten, Person
+from botdaemon.store.links import Link
 from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
@@ -57,6 +60,7 @@ from botdaemon.types import (
     Pressed,
     Reacted,
     Recorded,
+    Relation,
     Room,
     Schedule,
     Thread,
@@ -69,9 +73,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdaemon.store.intake import Relay, Route
+    from botdaemon.store.relations import Judge
     from botdaemon.store.slots import Govern
 
-__all__ = ["Decided", "Forgotten", "Listed", "Person", "Quiet", "Store", "Want", "open_store"]
+__all__ = [
+    "Decided",
+    "Forgotten",
+    "Link",
+    "Listed",
+    "Person",
+    "Quiet",
+    "Store",
+    "Want",
+    "open_store",
+]
 
 T = TypeVar("T")
 
@@ -386,6 +401,35 @@ class Store:
         """A person names theirs."""
         await self._write(lambda db: schedules.set_timezone(db, who, timezone, self._clock()))
 
+    # --- relations ---------------------------------------------------------------------------
+
+    async def feel(self, turn: int, judge: Judge) -> tuple[Relation, float]:
+        """What there is between who asked in a turn and its bot, and what time it is; `judge` runs
+        on the writer's thread, and what it says of stage and mood is noted."""
+
+        def work(db: sqlite3.Connection) -> tuple[Relation, float]:
+            now = self._clock()
+            return relations.feel(db, turn, judge, now), now
+
+        return await self._write(work)
+
+    async def relations_at(
+        self, thread: int, address: Address, who: Identity, judge: Judge, *, direct: bool
+    ) -> tuple[list[Relation], float]:
+        """All that somebody has with bots in a place, likewise."""
+
+        def work(db: sqlite3.Connection) -> tuple[list[Relation], float]:
+            now = self._clock()
+            return relations.here(db, thread, address, who, direct, judge, now), now
+
+        return await self._write(work)
+
+    async def reset_relations(
+        self, thread: int, address: Address, who: Identity, *, direct: bool
+    ) -> list[Relation]:
+        """It all begins anew in a place; what is over now."""
+        return await self._write(lambda db: relations.reset(db, thread, address, who, direct))
+
     # --- letters -----------------------------------------------------------------------------
 
     async def open_places(self, adapter: str) -> list[Address]:
@@ -466,6 +510,30 @@ class Store:
     async def pair(self, code: str, admin: Identity) -> tuple[str, int, Address] | None:
         """Let a stranger in: name, and where to tell them; None for an unknown code."""
         return await self._write(lambda db: pairings.approve(db, code, admin, self._clock()))
+
+    async def link_code(self, who: Identity, address: Address) -> str:
+        """A code that links another account with this one; see `links`."""
+        return await self._write(lambda db: links.begin(db, who, address, self._clock()))
+
+    async def give_link_code(self, code: str, who: Identity, address: Address) -> Link | None:
+        """Give another account's code; None for a wrong one. Raises `Refused`."""
+        return await self._write(lambda db: links.give(db, code, who, address, self._clock()))
+
+    async def agree_to_link(self, who: Identity) -> Link | None:
+        """One account agrees; when both have, they are one person. None when nobody asks it."""
+        return await self._write(lambda db: links.agree(db, who, self._clock()))
+
+    async def decline_link(self, who: Identity) -> Link | None:
+        """One account does not agree; None when nobody asks it."""
+        return await self._write(lambda db: links.decline(db, who, self._clock()))
+
+    async def accounts_of(self, who: Identity) -> list[Identity]:
+        """All accounts of the person whose account it is, the oldest first."""
+        return await self._write(lambda db: links.accounts(db, who, self._clock()))
+
+    async def unlink(self, who: Identity) -> tuple[Identity, ...]:
+        """An account is apart again from the others of its person; returns those."""
+        return await self._write(lambda db: links.unlink(db, who, self._clock()))
 
     async def knows(self, who: str) -> bool:
         """Whether `find_person` finds somebody, or more than one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdaemon.store import held, rooms
+from botdaemon.store import held, relations, rooms
 from botdaemon.store.intake import NextSeq, Relay, identify, located, seen
 from botdaemon.store.rows import MESSAGE, MESSAGES, message
 from botdaemon.types import Address, Control, Deleted, Edited, Pressed, Reacted, Recorded
@@ -77,6 +77,7 @@ def rated(db: sqlite3.Connection, event: Reacted | Pressed, now: float) -> Recor
         return Recorded(message=0, thread=0)
     identity = identify(db, event.who, now)
     value = event.emoji if isinstance(event, Reacted) else _RATINGS[event.control]
+    before = relations.worth(db, row[0], identity)
     if isinstance(event, Pressed):  # the other thumb is taken back
         db.execute(
             "DELETE FROM feedback WHERE message = ? AND identity = ? AND value IN ('good', 'bad')",
@@ -92,6 +93,7 @@ def rated(db: sqlite3.Connection, event: Reacted | Pressed, now: float) -> Recor
             "INSERT OR REPLACE INTO feedback (message, identity, value, at) VALUES (?, ?, ?, ?)",
             (row[0], identity, value, event.at),
         )
+    relations.rated(db, row[0], identity, before, now)
     return Recorded(message=row[0], thread=row[1])
 
 

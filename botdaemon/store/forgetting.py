@@ -179,9 +179,12 @@ def _forget(
         if words.search(title):
             db.execute("UPDATE threads SET title = '' WHERE id = ?", (thread,))
     db.execute("DELETE FROM held WHERE identity IN temp.mine")
+    db.execute("DELETE FROM relations WHERE person = ?", (person.id,))
     # 4. Who they were. Whoever writes from the same account later is a new person.
     db.execute("DELETE FROM pairings WHERE identity IN temp.mine")
     db.execute("UPDATE pairings SET approved_by = NULL WHERE approved_by IN temp.mine")
+    db.execute("DELETE FROM links WHERE first IN temp.mine OR second IN temp.mine")
+    db.execute("DELETE FROM link_tries WHERE identity IN temp.mine")
     db.execute(
         "UPDATE identities SET name = ?, account = 'forgotten ' || id WHERE id IN temp.mine",
         (NOBODY,),

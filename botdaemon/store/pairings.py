@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from botdaemon.types import Identity
 
-# Without what is read as something else: 0 and O, 1 and I.
-_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+#: of codes: without what is read as something else, 0 and O, 1 and I
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _LENGTH = 8
 #: seconds after which a code is another one
 CODE_LIFE = 3600.0
@@ -47,7 +47,7 @@ def code_for(
     (waiting,) = db.execute("SELECT count(*) FROM pairings WHERE approved_at IS NULL").fetchone()
     if waiting >= MOST_WAITING:
         return ""
-    code = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+    code = "".join(secrets.choice(ALPHABET) for _ in range(_LENGTH))
     db.execute(
         "INSERT INTO pairings (identity, code, thread, channel, topic, asked_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",

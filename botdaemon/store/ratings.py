@@ -96,10 +96,15 @@ class Rating:
     at: float
 
 
+def verdict_of(value: str) -> Verdict | None:
+    """What is said by a button or an emoji; None for one that says neither good nor bad."""
+    return value if value in VERDICTS else _THUMBS.get(value.translate(_SKINS))
+
+
 def ratings(db: sqlite3.Connection) -> Iterator[Rating]:
     """All of them, by the order of the answers, one at a time."""
     for thread, bot, turn, answer, value, by, at in db.execute(_ANSWERS):
-        verdict = value if value in VERDICTS else _THUMBS.get(value.translate(_SKINS))
+        verdict = verdict_of(value)
         if verdict is None:  # some other emoji
             continue
         rows = db.execute(_PROMPT, (thread, turn, LONGEST_PROMPT)).fetchall()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from botdaemon.store import rooms, wishes
+from botdaemon.store import relations, rooms, wishes
 from botdaemon.store.intake import insert_letter, insert_message, insert_turn
 from botdaemon.store.rows import MESSAGE, MESSAGES, message, one
 from botdaemon.types import (
@@ -119,6 +119,8 @@ def say(
     """
     if close and not end(db, said.turn, close, error):
         return 0
+    if close == "answered":
+        relations.exchanged(db, said.turn, said.sent_at)
     message_id = insert_message(db, said, said.thread, None, next_seq())
     for letter in letters:
         insert_letter(db, letter, said.turn if close else None, message_id, said.sent_at)
