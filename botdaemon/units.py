@@ -146,13 +146,10 @@ def _unreadable(config: Config, machine: Machine) -> Iterator[str]:
         )
     for name, table in config.models.items():
         if isinstance(table, TransformersConfig | DiffusersConfig):
-            for key, one in (
-                ("path", table.path),
-                *(("adapters", it) for it in table.adapters.values()),
-            ):
-                if one is not None and _hidden(path.parent / one):
+            for one in filter(None, (table.path, *table.adapters.values())):
+                if _hidden(path.parent / one):
                     yield config.problem(
-                        ("models", name, key), f"a service cannot see {one} there; move it to /srv"
+                        ("models", name), f"a service cannot see {one} there; move it to /srv"
                     )
 
 

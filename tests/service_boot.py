@@ -148,6 +148,9 @@ try:
     main()
 except BaseException:
     seen["failed"] = traceback.format_exc()
+    for command in ("systemctl status --no-pager botdaemon", "ps -eo pid,ppid,stat,wchan:30,args"):
+        said = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+        seen["failed"] += said.stdout
 seen["journal"] = journal()[-20000:]
 with suppress(OSError):
     Path("/out/seen.json").write_text(json.dumps(seen, indent=1))

@@ -1,5 +1,5 @@
-"""A changed configuration is taken over by the running daemon, whole and without a break, or refused
-whole."""
+"""A changed configuration is taken over by the running daemon, whole and without a break, or
+refused whole."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def config(tmp_path: Path) -> Path:
     return write(tmp_path)
 
 
+def add(config: Path, more: str) -> None:
+    config.write_text(config.read_text() + more)
+
+
 MORE = """
 [bots.max]
 kind = "text"
@@ -40,7 +44,7 @@ async def test_a_bot_is_added_while_an_answer_is_under_way_and_no_page_is_cut_of
         asked = await it.say("one two three four five")
         await it.say("/status")
         await it.hear("answers under way: 1")
-        config.write_text(config.read_text() + MORE)
+        add(config, MORE)
         change(config, 'bots = ["polly"]', 'bots = ["polly", "max"]\nhost = "polly"')
 
         code, out, _ = await run("reload", "--config", config)
@@ -58,7 +62,7 @@ async def test_what_needs_a_restart_is_named_and_nothing_else_is_taken_over(conf
     async with daemon(config) as it:
         change(config, "port = 0", "port = 1234")
         change(config, "merge_seconds = 0.0", "merge_seconds = 0.0\nmessage_characters = 5")
-        config.write_text(config.read_text() + MORE)
+        add(config, MORE)
 
         code, _, err = await run("reload", "--config", config)
 
@@ -130,7 +134,7 @@ BOB = '[bots.bob]\nkind = "text"\nmodel = "a"\n'
         ("[adapters.web]\nkind = 'web'\n", "", "", ["adapters.web"]),
         ("", 'app_token_env = "B"', 'app_token_env = "C"', ["adapters.slack.app_token_env"]),
         ("", 'model = "a"', 'model = "b"', ["models.b"]),
-        ("[models.a]\nkind = 'echo'\ndelay_seconds = 1.0\n", '[models.a]\nkind = "echo"', "", ["models.a"]),
+        ("[limits]\nfile_megabytes = 3\n", "", "", ["limits.file_megabytes"]),
         (BOB, "[bots.ann]", "[bots.eve]", ["adapters.slack.bots (another default bot)"]),
     ],
 )  # fmt: skip

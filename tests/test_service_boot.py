@@ -1,5 +1,6 @@
-"""The unit under a real systemd, booted in a container: ready, reload, watchdog, restarts, stop, and
-what code in a model process can do there. Needs root and systemd-nspawn (Debian: systemd-container).
+"""The unit under a real systemd, booted in a container: ready, reload, watchdog, restarts, stop,
+and what code in a model process can do there. Needs root and systemd-nspawn (of Debian's package
+systemd-container).
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def make_root(root: Path) -> None:
     drop_ins.mkdir()
     (drop_ins / "test.conf").write_text(
         "[Service]\nWatchdogSec=5\nRestartSec=1\n"
-        "Environment=PYTHONPATH=/opt/hang:/opt/botdaemon:/opt/site OMP_NUM_THREADS=1 LD_LIBRARY_PATH=/opt/python/lib\n"
+        "Environment=PYTHONPATH=/opt/hang:/opt/botdaemon:/opt/site OMP_NUM_THREADS=1\n"
+        "Environment=LD_LIBRARY_PATH=/opt/python/lib\n"
     )
     hang, evil = root / "opt/hang", root / "opt/evil"
     hang.mkdir()
@@ -134,7 +136,7 @@ def test_the_service_keeps_its_promises_under_a_real_systemd(tmp_path: Path) -> 
     make_root(root)
     seen = boot(root, out)
     journal = seen.pop("journal")
-    print(json.dumps(seen, indent=1))
+    sys.stdout.write(json.dumps(seen, indent=1))
 
     assert "failed" not in seen, seen["failed"] + journal
     assert (seen["start"], seen["status"]) == (0, "answering")
