@@ -31,7 +31,7 @@ def journal() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def until(what: Any, seconds: float = 60.0) -> float:
+def until(what: Any, seconds: float = 30.0) -> float:
     """How long it took to become true."""
     began = time.monotonic()
     while not what():
@@ -129,9 +129,9 @@ def main() -> None:
     seen["result"] = shown("Result")
 
     # Code in a model process: this torch attacks.
-    drop_in("attack", "Environment=PYTHONPATH=/opt/evil:/opt/hang:/opt/botdaemon:/opt/site")
+    drop_in("zz-attack", "Environment=PYTHONPATH=/opt/evil:/opt/hang:/opt/botdaemon:/opt/site")
     systemctl("start", "botdaemon")
-    until(lambda: "DONE" in journal())
+    until(lambda: "DONE" in journal(), 120)
     lines = [line.rsplit(": ", 1)[-1] for line in journal().splitlines()]
     found = [line.split(" device=")[0] for line in lines]
     seen["held"] = sorted({line[5:] for line in found if line.startswith("HELD ")})

@@ -72,7 +72,8 @@ async def test_an_adapter_without_a_sign_of_life_is_ended_and_begun_anew() -> No
 
     stuck, pulse = Stuck(), Pulse(limit=0.01)
     left = asyncio.Event()
-    await keep(stuck, lambda event: asyncio.sleep(0, 0), {}, left, SOON, pulse)
+    adapter: Any = stuck
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), {}, left, SOON, pulse)
 
     assert stuck.runs == 2
     assert left.is_set()

@@ -119,8 +119,9 @@ def boot(root: Path, out: Path) -> dict[str, Any]:
                 f"--system-call-filter={LANDLOCK}"]  # fmt: skip
     command += [f"--bind-ro={there}:{here}" for there, here in binds.items()]
     said = subprocess.run(
-        command, capture_output=True, text=True, timeout=500, check=False, stdin=subprocess.DEVNULL
-    )
+        command, capture_output=True, text=True, timeout=500, check=False, stdin=subprocess.DEVNULL,
+        env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+    )  # fmt: skip
     result = out / "seen.json"
     assert result.exists(), said.stdout[-5000:] + said.stderr[-5000:]
     seen: dict[str, Any] = json.loads(result.read_text())
