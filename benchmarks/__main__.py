@@ -12,7 +12,7 @@ import click
 
 from benchmarks.report import report
 
-BENCHMARKS = ("road", "soak", "text")
+BENCHMARKS = ("prompts", "road", "soak", "text")
 
 
 @click.command()

@@ -42,17 +42,30 @@ if TYPE_CHECKING:
 class Overhead:
     """Where the context of a text bot's model goes, in tokens."""
 
-    #: the persona and the format, before anything was said
-    fixed: int
+    context: int
+    #: around everything
+    format: int
+    #: what all bots are told, and what this one is
+    base: int = 0
+    persona: int = 0
+    #: exchanges that are shown to the model, of so many
+    examples: int = 0
+    shown: int = 0
+    of: int = 0
+    #: at most, where the bot is told something besides what was said
+    notes: int = 0
     #: kept free for the reply
     reply: int
-    context: int
 
     @property
-    def history(self) -> int:
-        """What is left for the conversation."""
-        return self.context - self.reply - self.fixed
+    def left(self) -> int:
+        """What is left for the conversation and the notes."""
+        spent = self.format + self.base + self.persona + self.examples + self.reply
+        return self.context - spent
 
+
+#: The share of the context that a conversation should have at least.
+_LITTLE = 0.25
 
 Inspect = Callable[[ModelConfig], str]
 """What a model is, in a few words. Raises `ModelUnusable` when it could not be loaded."""
@@ -144,7 +157,7 @@ def _findings(
                 case CannedBotConfig():
                     yield _canned_bot(config, name, lines(bot.lines))
                 case TextBotConfig() if bot.model in usable:
-                    yield _text_bot(config, name, weigh(name))
+                    yield from _text_bot(config, name, weigh(name))
                 case ImageBotConfig() if bot.model in usable:
                     yield _ok(f"bots.{name}: draws with models.{bot.model}")
         except BotdaemonError as error:
@@ -261,15 +274,34 @@ def _canned_bot(config: Config, name: str, count: int) -> Finding:
     return _ok(f"bots.{name}: {count} lines to choose from")
 
 
-def _text_bot(config: Config, name: str, overhead: Overhead) -> Finding:
-    costs = (
-        f"{overhead.fixed} of {overhead.context} tokens go to the persona and the format, "
-        f"{overhead.reply} to the reply"
-    )
-    if overhead.history <= 0:
-        problem = f"{costs}: nothing is left for the conversation; shorten the persona"
-        return _problem(config, ("bots", name, "persona"), problem)
-    return _ok(f"bots.{name}: {costs}, {overhead.history} are left for history")
+def _text_bot(config: Config, name: str, overhead: Overhead) -> Iterator[Finding]:
+    parts = {"format": overhead.format}
+    if overhead.base:
+        parts["base"] = overhead.base
+    parts["persona"] = overhead.persona
+    if overhead.of:
+        parts[f"{overhead.shown} of {overhead.of} examples"] = overhead.examples
+    parts["reply"] = overhead.reply
+    spent = " + ".join(f"{what} {tokens}" for what, tokens in parts.items())
+    costs = f"{overhead.context} tokens = {spent}"
+    where = ("bots", name, "persona")
+    if overhead.left <= 0:
+        remedy = "nothing is left for the conversation; shorten the persona or lower max_tokens"
+        yield _problem(config, where, f"{costs}: {remedy}")
+        return
+    yield _ok(f"bots.{name}: {costs} + conversation {overhead.left}, notes up to {overhead.notes}")
+    if overhead.left < overhead.context * _LITTLE:
+        advice = (
+            f"only {overhead.left} of {overhead.context} tokens are left for the conversation; "
+            "shorten the persona, leave out examples or lower max_tokens"
+        )
+        yield Finding(Verdict.NOTE, config.problem(where, advice))
+    if overhead.shown < overhead.of:
+        advice = (
+            f"only {overhead.shown} of {overhead.of} fit their budget; shorten them, or raise "
+            f"bots.{name}.budget.examples"
+        )
+        yield Finding(Verdict.NOTE, config.problem(("bots", name, "examples"), advice))
 
 
 def _schedule(config: Config, number: int, table: ScheduleConfig) -> Finding:

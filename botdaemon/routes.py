@@ -31,6 +31,14 @@ class Triggers:
     follow_up: bool = True
 
 
+def answering(bots: Sequence[str], here: Here, *, everything: bool) -> str:
+    """Who answers at a place of these bots what nobody in particular was asked, "" for nobody: the
+    one that people chose for the thread, the room's host, and where `everything` is for a bot, the
+    first one."""
+    first = bots[:1] if everything else ()
+    return next((bot for bot in (here.chosen, here.host, *first) if bot in bots), "")
+
+
 class Router:
     """Decides by triggers; `serving` names the bots that each adapter's account speaks for, the
     default first, which answers everything in the adapter's `free` channels. Bots are no longer
@@ -70,20 +78,19 @@ class Router:
         bots = self._bots_at(said.address.adapter, here)
         if not bots:
             return []
-        host = here.host
-        if here.bots is None and said.address.channel in self._free.get(said.address.adapter, ()):
-            host = bots[0]
+        free = said.address.channel in self._free.get(said.address.adapter, ())
+        host = answering(bots, here, everything=event.direct or (here.bots is None and free))
         if here.replied_to in bots:
             return [Call(here.replied_to, Why.REPLY)]
         if named := self._named(said.text, bots):
             return named
         if event.direct:
-            return [Call(bots[0], Why.DIRECT)]
+            return [Call(host, Why.DIRECT)]
         if event.mentioned:
-            return [Call(host if host in bots else bots[0], Why.MENTION)]
+            return [Call(host or bots[0], Why.MENTION)]
         if event.to_others:
             return []
-        if host in bots:
+        if host:
             return [Call(host, Why.ROOM)]
         for bot in here.joined:
             if bot in bots and self._triggers[bot].follow_up:

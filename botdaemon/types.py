@@ -226,6 +226,8 @@ class Here:
     bots: tuple[str, ...] | None = None
     #: the room's host, if any
     host: str = ""
+    #: the bot that people chose to answer in this thread, if any
+    chosen: str = ""
     #: the bot whose message is being replied to
     replied_to: str = ""
     #: bots that have spoken in this side thread; empty in a main thread
@@ -356,11 +358,31 @@ class Note:
     weight: int = 1
 
 
+Scope = Literal["room", "person", "person-in-room", "private"]
+"""Where a bot uses what it remembers of a person: in the room where it was learned, with everybody;
+with that person everywhere; with that person in that room; only what it was told alone, alone. What
+it is told alone reaches no room with any of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Where the tokens of a prompt went. Parts are counted apart; their sum may be a little off."""
+
+    #: who the bot is, and the format around everything
+    persona: int = 0
+    examples: int = 0
+    notes: int = 0
+    #: what was said, or is to be written about
+    history: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What an answer cost."""
 
     prompt_tokens: int = 0
+    #: where those went
+    spent: Spent = Spent()
     tokens: int = 0
     #: from the start of generation to the first token, seconds
     first_token: float = 0.0

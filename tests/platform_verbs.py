@@ -145,9 +145,9 @@ class Platform(ABC):
         stood in it before."""
         raise AssertionError("no form opens here: ask `forms` first")
 
-    async def command(self, name: str, place: Place = GENERAL) -> None:
+    async def command(self, name: str, place: Place = GENERAL, argument: str = "") -> None:
         """A command from the platform's own menu."""
-        await self.fake.command(name, who="ann", channel=place.channel)
+        await self.fake.command(name, argument, who="ann", channel=place.channel)
 
     async def redeliver(self, id: str, place: Place = DM) -> None:
         await self.fake.redeliver(id)

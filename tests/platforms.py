@@ -61,9 +61,9 @@ class OnDiscord(Platform):
     def as_bot(self, who: str) -> dict[str, Any]:
         return {"bot": True}
 
-    async def command(self, name: str, place: Place = GENERAL) -> None:
+    async def command(self, name: str, place: Place = GENERAL, argument: str = "") -> None:
         await self.until(lambda: name in self.fake.commands.names())
-        await super().command(name, place)
+        await super().command(name, place, argument)
 
     async def fill_in(self, id: str, button: str, text: str, place: Place = DM) -> str:
         press = await self.fake.press(id, button, who="ann", channel=place.channel)

@@ -176,9 +176,14 @@ async def test_files_are_mentioned_in_words() -> None:
 
 
 async def test_a_history_that_fits_is_counted_once_and_kept_whole() -> None:
-    engine = ScriptedEngine(["ok"])
-    await answer(engine, *(said("Ann", f"line {number}") for number in range(40)))
-    assert engine.counts == 1
+    engine = ScriptedEngine(["ok"], ["ok"])
+    bot = joe(engine)
+    history = turn(*(said("Ann", f"line {number}") for number in range(40)))
+    await drafts(bot, history)
+    first = engine.counts
+    await drafts(bot, history)
+    # what the persona costs was counted once, with the first turn
+    assert (first, engine.counts) == (2, 3)
     assert engine.requests[0].lines[1].text.count("\n") == 39
 
 
@@ -233,11 +238,6 @@ async def test_a_persona_that_leaves_no_space_is_refused_in_words() -> None:
     engine = ScriptedEngine(card=ModelCard(context=100, max_tokens=50))
     with pytest.raises(EngineFailed, match=r"persona of the bot JOE takes \d+ tokens.*Shorten"):
         await drafts(joe(engine, persona="You are. " * 20), turn(said("Ann", "hi")))
-
-
-async def test_the_overhead_is_what_the_persona_and_the_format_cost() -> None:
-    engine = ScriptedEngine()
-    assert await joe(engine).overhead() == len(": You are Joe.\n: \n")
 
 
 @given(

@@ -39,7 +39,7 @@ def inspect(model: ModelConfig) -> str:
 
 
 def weigh(_bot: str) -> Overhead:
-    return Overhead(fixed=30, reply=50, context=256)
+    return Overhead(format=6, base=4, persona=20, notes=99, reply=50, context=256)
 
 
 def look(directory: Path, text: str) -> Report:
@@ -71,13 +71,13 @@ def test_a_sound_configuration_is_ok_line_by_line(tmp_path: Path) -> None:
     )
 
     lines = found(report)
-    costs = "30 of 256 tokens go to the persona and the format, 50 to the reply"
+    costs = "256 tokens = format 6 + base 4 + persona 20 + reply 50"
     assert all(line.startswith("ok ") for line in lines), lines
     assert lines[1].startswith(f"ok       daemon.data_dir: {tmp_path}/data (will be made, ")
     assert lines[2:] == [
         "ok       adapters.web: 127.0.0.1 port 0 is free",
         "ok       models.echo: echoes",
-        f"ok       bots.ada: {costs}, 176 are left for history",
+        f"ok       bots.ada: {costs} + conversation 176, notes up to 99",
         "ok       bots.joe: 2 lines to choose from",
     ]
     assert report.exit_code == 0
@@ -97,15 +97,39 @@ def test_a_persona_that_leaves_no_place_for_a_conversation_is_a_problem(tmp_path
     report = check(
         config,
         inspect=lambda _: "a model",
-        weigh=lambda _: Overhead(fixed=230, reply=50, context=256),
+        weigh=lambda _: Overhead(format=30, persona=200, reply=50, context=256),
         lines=lambda _: 0,
     )
 
     (problem,) = report.problems
     assert problem == (
-        f"{tmp_path}/config.toml:10: bots.ada.persona: 230 of 256 tokens go to the persona and the "
-        "format, 50 to the reply: nothing is left for the conversation; shorten the persona"
+        f"{tmp_path}/config.toml:10: bots.ada.persona: 256 tokens = format 30 + persona 200 + "
+        "reply 50: nothing is left for the conversation; shorten the persona or lower max_tokens"
     )
+
+
+def test_a_persona_that_leaves_little_and_examples_that_do_not_fit_are_worth_a_note(
+    tmp_path: Path,
+) -> None:
+    config = parse(BOTS, tmp_path / "config.toml")
+    report = check(
+        config,
+        inspect=lambda _: "a model",
+        weigh=lambda _: Overhead(
+            format=6, persona=150, examples=20, shown=1, of=3, reply=50, context=256
+        ),
+        lines=lambda _: 0,
+    )
+
+    assert report.problems == ()
+    notes = [line for line in found(report) if line.startswith("note") and "bots.ada" in line]
+    start = f"note     {tmp_path}/config.toml"
+    little = "only 30 of 256 tokens are left for the conversation; shorten the persona, leave out"
+    cut = "only 1 of 3 fit their budget; shorten them, or raise bots.ada.budget.examples"
+    assert notes == [
+        f"{start}:10: bots.ada.persona: {little} examples or lower max_tokens",
+        f"{start}:7: bots.ada.examples: {cut}",
+    ]
 
 
 def test_every_broken_line_of_a_canned_bot_is_a_problem(tmp_path: Path) -> None:

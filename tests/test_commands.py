@@ -297,15 +297,17 @@ async def test_bots_lists_who_answers_here_and_the_host(tmp_path: Path) -> None:
     room = Room(id=0, name="lounge", bots=("cat",), host="cat")
     async with talking(tmp_path, rooms={"lounge": room}, channels={GENERAL: "lounge"}) as talk:
         told = await talk.ask("/bots")
-        assert "cat: a bot (answers when nobody else is asked)" in told.text.replace("*", "")
-        assert "bot:" not in told.text.replace("*", "").replace("a bot", "")
+        words = told.text.replace("*", "")
+        assert "cat: a bot" in words
+        assert "cat is the host of lounge and answers when nobody else is asked." in words
+        assert "bot:" not in words.replace("a bot", "")
 
 
 async def test_outside_rooms_bots_lists_everybody_the_account_speaks_for(talk: Talk) -> None:
     told = (await talk.ask("/bots")).text.replace("*", "")
 
     assert ("bot: a bot" in told, "cat: a bot" in told) == (True, True)
-    assert "when nobody else" not in told
+    assert told.endswith("bot answers when nobody else is asked.")  # it was asked directly
 
 
 async def test_whoami_says_whom_the_daemon_takes_somebody_for(talk: Talk) -> None:

@@ -178,6 +178,14 @@ model = "x"
             'bots.p.improve: "drawing" is an image model, name a text model',
         ),
         (
+            '[bots.p]\nkind = "text"\nmodel = "far"\nmemory = { facts = "drawing" }',
+            'bots.p.memory.facts: "drawing" is an image model, name a text model',
+        ),
+        (
+            '[bots.p]\nkind = "text"\nmodel = "far"\nmemory = { summarise = "near" }',
+            'bots.p.memory.summarise: there is no model "near"',
+        ),
+        (
             '[bots.t]\nkind = "text"\nmodel = "writing"\nadapter = "jo"',
             'bots.t.adapter: models.writing has no adapter "jo", did you mean "joe"?',
         ),
@@ -588,7 +596,8 @@ def documented_keys() -> set[tuple[str, str, str]]:
 _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "most_characters", "messages"),
-    *("stages", "moods"),
+    *("examples", "budget"),
+    *("stages", "moods", "memory"),
 )
 
 

@@ -674,6 +674,22 @@ async def test_a_native_command_is_answered_to_whoever_used_it(
     assert not bot.turns
 
 
+async def test_a_bot_is_asked_by_a_native_command_and_everybody_sees_the_question(
+    platform: Platform, tmp_path: Path
+) -> None:
+    first, second = SayingBot(), SayingBot()
+    async with daemon(tmp_path, {"bot": first, "cook": second}, platform):
+        await platform.command("ask", argument="cook what is soup?")
+        await platform.saying("you said: cook, what is soup?", GENERAL)
+        [turn] = second.turns
+        assert turn.history[-1].text == "cook, what is soup?"
+        assert turn.asked_by is not None
+        assert turn.asked_by.name == turn.history[-1].speaker
+        texts = [one.text for one in platform.shown(GENERAL)]
+        assert sum("you said" not in text and "what is soup?" in text for text in texts) == 1
+    assert not first.turns
+
+
 async def test_a_typed_command_is_obeyed_and_one_of_another_bot_left_alone(
     platform: Platform, tmp_path: Path
 ) -> None:

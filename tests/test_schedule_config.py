@@ -135,7 +135,7 @@ def test_check_says_when_each_schedule_comes_next_and_names_what_has_been() -> N
 
 
 def _no_weight(bot: str) -> Overhead:
-    return Overhead(fixed=1, reply=1, context=9)
+    return Overhead(format=1, reply=1, context=9)
 
 
 def test_the_governor_goes_by_the_configuration() -> None:

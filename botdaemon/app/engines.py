@@ -47,6 +47,8 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
+        if isinstance(bot, TextBotConfig) and bot.memory is not None:
+            names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
     further = list(names)
     while further:
         model = config.models[further.pop()]

@@ -16,10 +16,12 @@ from botdaemon.app import imports, parts, watch
 from botdaemon.app.control import listening
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
+from botdaemon.app.memory import all_habits
 from botdaemon.app.reload import ANSWERING, Reload
 from botdaemon.app.told import Told
 from botdaemon.config import ChatConfig, Config, WebConfig
 from botdaemon.dispatcher import Dispatcher
+from botdaemon.memory import remember_along
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
 from botdaemon.schedule import Clock
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from botdaemon.memory import Habits
     from botdaemon.ports import Adapter
     from botdaemon.types import Address
     from botdaemon.web import Server
@@ -218,6 +221,21 @@ async def running(
         if config.records.directory is not None:
             journal = Journal(config.records.directory, await store.latest())
             lives.create_task(write_along(journal, store), name="records")
+        learning: asyncio.Task[None] | None = None
+
+        def remember(habits: Sequence[Habits]) -> None:
+            """Learn by these from now on; how far was learned is in the store."""
+            nonlocal learning
+            learning = lives.create_task(learn(learning, habits), name="memory")
+
+        async def learn(before: asyncio.Task[None] | None, habits: Sequence[Habits]) -> None:
+            if before is not None:
+                before.cancel()
+                await asyncio.wait([before])
+            if habits:
+                await remember_along(store, dispatcher.turns.lull, habits)
+
+        remember(all_habits(config, engines))
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()
@@ -244,7 +262,7 @@ async def running(
             outboxes=outboxes,
             adapters=connected,
             servers=servers,
-            reload=Reload(config, store, dispatcher, clock, engines, connected, told),
+            reload=Reload(config, store, dispatcher, clock, engines, connected, told, remember),
             silent=silent,
             directory=directory,
             left=left,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.app import imports
 from botdaemon.app.parts import tokens
-from botdaemon.bots.text import opening
-from botdaemon.check import Overhead
+from botdaemon.app.personas import weighed
 from botdaemon.commands import COMMANDS
 from botdaemon.config import (
     ChatConfig,
@@ -23,12 +22,15 @@ from botdaemon.config import (
     TransformersConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import Finding, ImageCard, ModelCard, Verdict
+from botdaemon.types import Finding, ImageCard, ModelCard, TextRequest, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from botdaemon.bots.packing import Count
+    from botdaemon.check import Overhead
     from botdaemon.ports import TextEngine
+    from botdaemon.types import ChatLine
 
 
 def setup_guide(platform: str, table: ChatConfig | None) -> str:
@@ -75,24 +77,40 @@ def weigh(config: Config, bot: str) -> Overhead:
     table = config.bots[bot]
     if not isinstance(table, TextBotConfig):
         raise TypeError(f"{bot} is no text bot")
-    model = config.models[table.model]
-    request = opening(bot, table.persona, table.model)
+    count, card = _counting(config, bot, table.model)
+    reply = min(table.sampling.max_tokens or card.max_tokens, card.context // 2)
+    return asyncio.run(weighed(config, table, count, card.context, reply))
+
+
+def _counting(config: Config, bot: str, name: str) -> tuple[Count, ModelCard]:
+    """How a model counts the tokens of a bot's prompts, and what is to be known of it."""
+    model = config.models[name]
+
+    def request(lines: Sequence[ChatLine]) -> TextRequest:
+        return TextRequest(model=name, speaker=bot, lines=tuple(lines))
+
     if isinstance(model, TransformersConfig):
         form = _format(config, model)
-        card, fixed = form.card, len(form.encode(request))
-        card = replace(card, max_tokens=model.sampling.max_tokens or card.max_tokens)
-    elif isinstance(model, OpenAIConfig):
-        # Its server counts; until it runs, what a token is can only be guessed.
-        fixed = imports.named(imports.ESTIMATE)([line.text for line in request.lines])
-        card = ModelCard(context=model.context)
-    else:
-        engine: TextEngine = imports.named(imports.ECHO)()
-        card, fixed = engine.card, asyncio.run(engine.count(request))
-    return Overhead(
-        fixed=fixed,
-        reply=min(table.sampling.max_tokens or card.max_tokens, card.context // 2),
-        context=card.context,
-    )
+        most = model.sampling.max_tokens or form.card.max_tokens
+
+        async def encoded(lines: Sequence[ChatLine]) -> int:
+            return len(form.encode(request(lines)))
+
+        return encoded, replace(form.card, max_tokens=most)
+    if isinstance(model, OpenAIConfig):
+        estimate = imports.named(imports.ESTIMATE)
+
+        async def estimated(lines: Sequence[ChatLine]) -> int:
+            # Its server counts; until it runs, what a token is can only be guessed.
+            return int(estimate([line.text for line in lines]))
+
+        return estimated, ModelCard(context=model.context)
+    engine: TextEngine = imports.named(imports.ECHO)()
+
+    async def counted(lines: Sequence[ChatLine]) -> int:
+        return await engine.count(request(lines))
+
+    return counted, engine.card
 
 
 def _format(config: Config, table: TransformersConfig) -> Any:

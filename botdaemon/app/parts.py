@@ -9,6 +9,8 @@ from botdaemon.access import Access
 from botdaemon.app import imports
 from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
+from botdaemon.app.memory import make_habits, make_remembers
+from botdaemon.app.personas import examples, persona, shares
 from botdaemon.app.told import Told, file_limit, served, shared
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
@@ -28,7 +30,8 @@ from botdaemon.config import (
 )
 from botdaemon.dispatcher import TEXT, Arranging, House, Limits
 from botdaemon.governor import Governor, RoomRules, Rules
-from botdaemon.ports import Adapter, Bot, Courier, Painter, PromptOf
+from botdaemon.memory import briefing_of
+from botdaemon.ports import Adapter, Bot, Briefing, Courier, Painter, PromptOf
 from botdaemon.routes import Router, Triggers
 from botdaemon.timetable import quiet_hours
 from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
@@ -153,13 +156,16 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
         case TextBotConfig():
             return TextBot(
                 name=name,
-                persona=table.persona,
+                persona=persona(config, table),
                 model=table.model,
                 adapter=table.adapter,
                 engine=engines.text[table.model],
                 sampling=table.sampling.chosen(),
                 history_messages=table.history_messages,
-                briefings=make_briefings(make_character(config, table), store),
+                examples=examples(table),
+                stop=table.stop,
+                shares=shares(table),
+                briefings=tuple(_briefings(config, name, engines, store)),
             )
         case CannedBotConfig():
             return CannedBot(
@@ -186,6 +192,18 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 most_steps=table.most_steps,
                 largest_side=table.largest_side,
             )
+
+
+def _briefings(
+    config: Config, name: str, engines: Engines, store: Store | None
+) -> Iterator[Briefing]:
+    """Who has something to tell a bot for a turn."""
+    table = config.bots[name]
+    if store is None or not isinstance(table, TextBotConfig):  # nothing is known
+        return
+    yield from make_briefings(make_character(config, table), store)
+    if (habits := make_habits(config, name, engines)) is not None:
+        yield briefing_of(habits, store.memories)
 
 
 def _adapters(config: Config, model: str) -> tuple[str, ...]:
@@ -264,6 +282,7 @@ def make_house(
             shortest=60 * config.governor.shortest_every_minutes,
             changed=changed,
         ),
+        remembers=dict(make_remembers(config)),
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
         manners=dict(make_manners(config)),

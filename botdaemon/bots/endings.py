@@ -222,5 +222,14 @@ def shorten(text: str) -> str:
     return f"{words if space else text}…"
 
 
+def whole_sentences(text: str, characters: int) -> str:
+    """As many whole sentences of the beginning of a text as have so many characters; all of it when
+    it is no longer, nothing when its first sentence is."""
+    if len(text) <= characters:
+        return text
+    ends = (match.end() for match in _SENTENCE_END.finditer(text, 0, characters + 1))
+    return text[: max((end for end in ends if end <= characters), default=0)].strip()
+
+
 def _in_code(text: str) -> bool:
     return sum(line.lstrip().startswith(_FENCES) for line in text.splitlines()) % 2 == 1

@@ -1,4 +1,4 @@
-"""A bot that thinks with a text model: packs the thread for it and guards what comes back.
+"""A bot that thinks with a text model: has the thread packed for it and guards what comes back.
 
 Knows neither where the thread is kept nor where the answer goes.
 """
@@ -13,12 +13,25 @@ from typing import TYPE_CHECKING
 
 from botdaemon.bots.calls import without_call
 from botdaemon.bots.endings import Guard, name_in_line, stop_strings
+from botdaemon.bots.packing import Packer
 from botdaemon.errors import BotdaemonError, EngineFailed
-from botdaemon.types import ChatLine, Draft, Message, Note, Sampling, TextRequest, Turn, Usage, Why
+from botdaemon.types import (
+    ChatLine,
+    Draft,
+    Message,
+    Note,
+    Sampling,
+    Spent,
+    TextRequest,
+    Turn,
+    Usage,
+    Why,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from botdaemon.bots.packing import Shares
     from botdaemon.ports import Briefing, TextEngine
 
 log = logging.getLogger(__name__)
@@ -27,20 +40,7 @@ log = logging.getLogger(__name__)
 SPEECHLESS = "Sorry, I don't know what to say to that."
 #: Where saying nothing is allowed: nobody asked this bot in person.
 _MAY_BE_SILENT = frozenset({Why.ROOM, Why.FOLLOW_UP, Why.CHANCE, Why.SCHEDULE})
-#: More than any conversation has per token: what lies further back is not even counted.
-_CHARACTERS_PER_TOKEN = 8
-#: A prompt that is cut begins with a message whose id this divides. Ids of a thread grow by any
-#: step, so it is a prime.
-_LEAP = 7
-#: Where the cut-off beginning of a long message is moved to the start of a word.
-_WORD = 40
 _SENT = {"image": "a picture", "audio": "a recording", "video": "a video"}
-
-
-def opening(name: str, persona: str, model: str) -> TextRequest:
-    """The prompt before anything was said: what every turn of such a bot costs."""
-    lines = (*_system(persona), ChatLine(role="user", text=""))
-    return TextRequest(model=model, speaker=name, lines=lines)
 
 
 def _cue(turn: Turn) -> tuple[ChatLine, ...]:
@@ -49,10 +49,6 @@ def _cue(turn: Turn) -> tuple[ChatLine, ...]:
     if turn.cue is None:
         return ()
     return (ChatLine(role="user", text=f"({turn.cue.prompt})"),)
-
-
-def _system(persona: str) -> tuple[ChatLine, ...]:
-    return (ChatLine(role="system", text=persona),) if persona else ()
 
 
 class TextBot:
@@ -68,10 +64,13 @@ class TextBot:
         history_messages: int,
         adapter: str = "",
         briefings: Sequence[Briefing] = (),
+        examples: Sequence[ChatLine] = (),
+        stop: Sequence[str] = (),
+        shares: Shares | None = None,
     ) -> None:
-        """`adapter`: the model's LoRA adapter that it speaks with."""
+        """`adapter`: the model's LoRA adapter that it speaks with. `examples`: what a person and
+        the bot say in turn. `stop`: strings that end its answers, besides people's names."""
         self.name = name
-        self._persona = persona
         self._model = model
         self._engine = engine
         self._sampling = sampling
@@ -79,10 +78,8 @@ class TextBot:
         self._max_tokens = sampling.max_tokens
         self._adapter = adapter
         self._briefings = briefings
-
-    async def overhead(self) -> int:
-        """Tokens of the persona and the format: what is spent before anything was said."""
-        return await self._engine.count(opening(self.name, self._persona, self._model))
+        self._stop = tuple(stop)
+        self._packer = Packer(persona, examples, shares)
 
     async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
         """Growing drafts, the last one final; none at all is silence.
@@ -90,7 +87,7 @@ class TextBot:
         A model that says nothing is asked once more. If it still says nothing, the bot is silent,
         unless it was asked directly (in person, by name, by a reply): then it says so."""
         others = self._others(turn)
-        request = await self._pack(turn, stop_strings(others), await self._notes(turn))
+        request, spent = await self._pack(turn, others)
         text, tokens, prompt_tokens, first_token = "", 0, 0, 0.0
         started = time.perf_counter()
         for attempt in (request, _again(request)):
@@ -114,7 +111,9 @@ class TextBot:
             if turn.why in _MAY_BE_SILENT:
                 return
             text = SPEECHLESS
-        usage = Usage(prompt_tokens=prompt_tokens, tokens=tokens, first_token=first_token)
+        usage = Usage(
+            prompt_tokens=prompt_tokens, spent=spent, tokens=tokens, first_token=first_token
+        )
         yield Draft(text=text, final=True, usage=usage)
 
     # --- the prompt -------------------------------------------------------------------------
@@ -129,78 +128,49 @@ class TextBot:
                 log.warning("a note is left out: %s", error, extra={"event": "note_left_out"})
         return notes
 
-    async def _pack(
-        self, turn: Turn, stop: tuple[str, ...], notes: Sequence[Note] = ()
-    ) -> TextRequest:
-        """The persona and as many of the newest messages as fit the model's context beside the
-        reply, counted by the model itself; of a newest message that is too long alone, its end."""
+    async def _pack(self, turn: Turn, others: Sequence[str]) -> tuple[TextRequest, Spent]:
+        """What the model is asked, and where the tokens of its prompt go."""
         card = self._engine.card
         reply = min(self._max_tokens or card.max_tokens, card.context // 2)
-        budget = card.context - reply
         sampling = replace(self._sampling, max_tokens=reply)
         if turn.why is Why.RETRY and sampling.seed is not None:
             # the same seed would only say the same again
             sampling = _reseeded(sampling, turn.id)
 
-        cue = _cue(turn)
-        system = _system(
-            "\n\n".join([self._persona, *(n.text for n in notes if n.lasting)]).strip()
-        )
-        passing = tuple(
-            ChatLine(role="user", text=f"({note.text})") for note in notes if not note.lasting
-        )
-
-        async def fitting(messages: Sequence[Message]) -> TextRequest | None:
-            request = TextRequest(
+        def request(lines: Sequence[ChatLine]) -> TextRequest:
+            return TextRequest(
                 model=self._model,
                 speaker=self.name,
-                lines=(*system, *_before_the_last(self._lines(messages), passing), *cue),
+                lines=tuple(lines),
                 sampling=sampling,
-                stop=stop,
+                stop=(*self._stop, *stop_strings(others)),
                 room=turn.room,
                 title=turn.title,
                 adapter=self._adapter,
             )
-            return request if await self._engine.count(request) <= budget else None
 
-        # 1. Everything, as far as it can matter.
-        messages = _newest(turn.history[-self._history_messages :], budget * _CHARACTERS_PER_TOKEN)
-        if len(messages) < len(turn.history) or len(messages) == self._history_messages:
-            messages = messages[-_steady(messages, len(messages)) :]
-        if packed := await fitting(messages):
-            return packed
-        # 2. The largest number of newest messages that fits.
-        few, many = 0, len(messages) - 1
-        best: TextRequest | None = None
-        while few < many:
-            middle = (few + many + 1) // 2
-            if packed := await fitting(messages[-middle:]):
-                few, best = middle, packed
-            else:
-                many = middle - 1
-        if best is not None:
-            steady = _steady(messages, few)
-            return (await fitting(messages[-steady:]) if steady < few else best) or best
-        # 3. The longest end of the newest message that fits.
-        few, many = (
-            0,
-            min(len(messages[-1].text) if messages else 0, budget * _CHARACTERS_PER_TOKEN),
+        async def count(lines: Sequence[ChatLine]) -> int:
+            return await self._engine.count(request(lines))
+
+        space = card.context - reply
+        packed = await self._packer.pack(
+            space=space,
+            context=card.context,
+            count=count,
+            read=self._lines,
+            history=turn.history,
+            most_messages=self._history_messages,
+            notes=await self._notes(turn),
+            cue=_cue(turn),
         )
-        while few < many:
-            middle = (few + many + 1) // 2
-            if packed := await fitting([_end_of(messages[-1], middle)]):
-                few, best = middle, packed
-            else:
-                many = middle - 1
-        if best is None and cue:  # to write first, nothing need have been said
-            best = await fitting([])
-        if best is not None:
-            return best
-        raise EngineFailed(
-            f"The persona of the bot {self.name} takes {await self.overhead()} tokens, which leaves"
-            f" no space for a message in the {budget} that the model {self._model} has for its"
-            " prompt. Shorten the persona or lower max_tokens."
-        )
+        if packed is None:
+            raise EngineFailed(
+                f"The persona of the bot {self.name} takes"
+                f" {await self._packer.opening(count, card.context)} tokens, which leaves no space"
+                f" for a message in the {space} that the model {self._model} has for its prompt."
+                " Shorten the persona or lower max_tokens."
+            )
+        return request(packed.lines), packed.spent
 
     def _others(self, turn: Turn) -> tuple[str, ...]:
         """Who else speaks in the thread, whoever spoke last first."""
@@ -247,38 +217,6 @@ class TextBot:
             what = _SENT.get(file.media_type.partition("/")[0], "a file")
             lines.append(f"(sent {what}: {name_in_line(file.name)})")
         return "\n".join(lines).strip()
-
-
-def _before_the_last(
-    lines: Sequence[ChatLine], passing: Sequence[ChatLine]
-) -> tuple[ChatLine, ...]:
-    return (*lines[:-1], *passing, *lines[-1:])
-
-
-def _steady(messages: Sequence[Message], newest: int) -> int:
-    """So many of the newest, or a few less: where they begin moves in leaps rather than with every
-    message, so that a model can go on from what it has read for the last turn."""
-    for at in range(len(messages) - newest, len(messages) - newest // 2):
-        if messages[at].id % _LEAP == 0:
-            return len(messages) - at
-    return newest
-
-
-def _newest(messages: Sequence[Message], characters: int) -> Sequence[Message]:
-    """The newest messages up to so many characters, and always the end of the newest one."""
-    if messages and len(messages[-1].text) > characters:
-        return [replace(messages[-1], text=messages[-1].text[-characters:])]
-    for start in range(len(messages) - 1, -1, -1):
-        characters -= len(messages[start].text)
-        if characters < 0:
-            return messages[start + 1 :]
-    return messages
-
-
-def _end_of(message: Message, characters: int) -> Message:
-    text = message.text[-characters:]
-    word = text.find(" ", 0, _WORD) + 1
-    return replace(message, text=f"… {text[word:]}")
 
 
 def _again(request: TextRequest) -> TextRequest:

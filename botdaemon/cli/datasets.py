@@ -256,7 +256,8 @@ def forget(
         for one in gone:
             click.echo(
                 f"threads: {one.messages:,} messages, {one.files:,} files,"
-                f" {one.letters:,} letters not sent yet, {one.ratings:,} ratings are gone"
+                f" {one.letters:,} letters not sent yet, {one.ratings:,} ratings,"
+                f" {one.facts:,} facts, {one.summaries:,} summaries are gone"
             )
             for backup in one.backups:
                 click.echo(f"  they still are in {backup}: delete it")

@@ -12,6 +12,8 @@ from botdaemon.config.bots import (
 )
 from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.memory import MemoryConfig
+from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
     AccessConfig,
     AdapterConfig,
@@ -45,6 +47,7 @@ __all__ = [
     "AccessConfig",
     "AdapterConfig",
     "BotConfig",
+    "BudgetConfig",
     "CannedBotConfig",
     "ChatConfig",
     "Config",
@@ -58,9 +61,11 @@ __all__ = [
     "GovernorConfig",
     "ImageBotConfig",
     "LimitsConfig",
+    "MemoryConfig",
     "ModelConfig",
     "MoodConfig",
     "OpenAIConfig",
+    "PersonaConfig",
     "RecordsConfig",
     "RoomConfig",
     "SamplingConfig",

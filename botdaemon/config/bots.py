@@ -1,4 +1,4 @@
-"""The tables about who answers, `[bots.NAME]`. Knows no other table but `sampling`."""
+"""The tables about who answers, `[bots.NAME]`. Knows no other table but those within them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import Field
 from botdaemon.config.base import Table
 from botdaemon.config.feelings import Moods, Stages
 from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
-from botdaemon.config.thinking import SamplingConfig
+from botdaemon.config.memory import MemoryConfig
+from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.values import (
     File,
     Name,
@@ -41,7 +42,7 @@ class _BotConfig(Table):
     """several messages for one answer"""
 
 
-class TextBotConfig(_BotConfig):
+class TextBotConfig(_BotConfig, PersonaConfig):
     """A bot that writes its answers with a model."""
 
     kind: Literal["text"]
@@ -49,12 +50,16 @@ class TextBotConfig(_BotConfig):
     model: str = Field(description="the name of a [models.NAME] table")
     adapter: str = ""
     """the model's LoRA adapter that it speaks with"""
-    persona: str = ""
-    """who it is, said to the model before every conversation"""
+    persona_file: File | None = None
+    """a file with who it is, instead of persona"""
+    base: bool = True
+    """whether it is told what [persona] says of all bots"""
     history_messages: int = Field(default=40, ge=1, le=10_000)
     """most messages of a thread it is shown"""
-    sampling: SamplingConfig = SamplingConfig()
-    """how tokens are chosen, over what the model says"""
+    budget: BudgetConfig = BudgetConfig()
+    """what parts of its prompt may take of the model's context"""
+    memory: MemoryConfig | None = None
+    """what it remembers; by default nothing"""
     stages: Stages = ()
     """how far it comes with a person, step by step"""
     moods: Moods = Field(default_factory=dict)

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr, ValidationError
 
 from botdaemon.config import locate
 from botdaemon.config.explain import Mistake, explain
+from botdaemon.config.personas import PersonaFile
 from botdaemon.config.references import references, secrets
 from botdaemon.config.secrets import concealed
 from botdaemon.config.tables import Tables
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from botdaemon.config.locate import Where
 
 
+_NO_CONFIG = "copy config.example.toml there, or name another file with --config"
 #: Less can be guessed.
 _SHORTEST_TOKEN = 8
 
@@ -58,45 +60,88 @@ class Config(Tables):
 
 def load(path: Path) -> Config:
     """Read and check the file; raises `ConfigError` with a line for every mistake."""
+    return parse(_text(path, _NO_CONFIG), path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The same for a text that stands in `path`, or will. Files that it names are read."""
+    document, lines, mistakes = _document(text, path)
+    base = path.absolute().parent
+    in_files: list[str] = []
+    bots = document.get("bots")
+    for name, bot in bots.items() if isinstance(bots, dict) else ():
+        try:
+            mistakes += _add_persona(name, bot, base)
+        except ConfigError as error:
+            in_files += error.args
+    mistakes += references(document)
+    context = {"base": base, "path": path, "lines": lines}
+    try:
+        config = Config.model_validate({"daemon": {}} | document, context=context)
+    except ValidationError as error:
+        mistakes += explain(error, Config)
+    if mistakes or in_files:
+        raise ConfigError(*_problems(path, lines, mistakes), *in_files)
+    return config
+
+
+def _text(path: Path, remedy: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file; copy config.example.toml there, "
-            "or name another file with --config"
-        ) from None
+        raise ConfigError(f"{path}: there is no such file; {remedy}") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory, expected a file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        text = data.decode("utf-8-sig")  # Windows editors put a mark at the beginning
+        return data.decode("utf-8-sig")  # Windows editors put a mark at the beginning
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(
             f"{path}:{line}: is not UTF-8 text (byte 0x{data[error.start]:02x})"
         ) from None
-    return parse(text, path)
 
 
-def parse(text: str, path: Path) -> Config:
-    """The same for a text that stands in `path`, or will."""
+def _document(text: str, path: Path) -> tuple[dict[str, Any], Mapping[Where, int], list[Mistake]]:
+    """A TOML text, the line of each place in it, and the secrets that stand in it."""
     try:
         document = tomllib.loads(text)
         # Of several mistakes in one place the first is shown, and a secret is never shown.
-        mistakes = [*secrets(document), *references(document)]
-        lines = locate.lines(text)
+        return document, locate.lines(text), list(secrets(document))
     except (ValueError, RecursionError) as error:
         raise ConfigError(_syntax_problem(error, text, path)) from None
 
-    context = {"base": path.absolute().parent, "path": path, "lines": lines}
+
+def _add_persona(name: str, bot: Any, base: Path) -> Iterable[Mistake]:
+    """Put what a bot's persona file says into its table, where that says nothing itself; returns
+    what is wrong in the table. Raises `ConfigError` for what is wrong in the file."""
+    if not isinstance(bot, dict) or bot.get("kind") != "text":
+        return []
+    if not isinstance(bot.get("persona_file"), str):
+        return []
+    if "persona" in bot:
+        both = "name one of persona and persona_file, not both"
+        return [Mistake(("bots", name, "persona_file"), both)]
     try:
-        config = Config.model_validate({"daemon": {}} | document, context=context)
+        path = base / Path(bot["persona_file"]).expanduser()
+        text = _text(path, f"bots.{name}.persona_file names it")
+    except (RuntimeError, ValueError):  # no path at all, which the table's own rules say
+        return []
+    said, lines, mistakes = _document(text, path)
+    try:
+        PersonaFile.model_validate(said)
     except ValidationError as error:
-        mistakes += explain(error, Config)
+        mistakes += explain(error, PersonaFile)
     if mistakes:
         raise ConfigError(*_problems(path, lines, mistakes))
-    return config
+    for key, value in said.items():
+        own = bot.get(key)
+        if isinstance(value, dict) and isinstance(own, dict):
+            bot[key] = value | own
+        elif own is None:
+            bot[key] = value
+    return []
 
 
 def read_token(config: Config, adapter: str, which: str = "token") -> str | None:

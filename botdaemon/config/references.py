@@ -106,6 +106,10 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
     if bot.get("kind") == "text":
         yield from _thinks_with((*where, "model"), bot, models, image=False)
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
+        memory = bot.get("memory")
+        for key in ("facts", "summarise"):
+            if isinstance(memory, dict) and key in memory:
+                yield from _thinks_with((*where, "memory", key), memory, models, image=False)
     if bot.get("kind") == "image":
         yield from _thinks_with((*where, "model"), bot, models, image=True)
         if "improve" in bot:

@@ -11,6 +11,7 @@ from pydantic import Field
 from botdaemon.config.base import Table
 from botdaemon.config.bots import BotConfig
 from botdaemon.config.manners import FiltersConfig
+from botdaemon.config.personas import BaseConfig
 from botdaemon.config.platforms import AdapterConfig
 from botdaemon.config.schedules import GovernorConfig, Hours, ScheduleConfig, Timezone
 from botdaemon.config.thinking import DeviceConfig, ModelConfig
@@ -105,6 +106,7 @@ class Tables(Table):
     adapters: dict[Name, AdapterConfig] = Field(default_factory=dict)
     models: dict[Name, ModelConfig] = Field(default_factory=dict)
     devices: dict[Device, DeviceConfig] = Field(default_factory=dict)
+    persona: BaseConfig = BaseConfig()
     bots: dict[Name, BotConfig] = Field(default_factory=dict)
     rooms: dict[RoomName, RoomConfig] = Field(default_factory=dict)
     schedules: list[ScheduleConfig] = Field(default_factory=list)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from botdaemon import commands
 from botdaemon.access import Admission
 from botdaemon.dispatcher.agenda import Agenda, Arranging
+from botdaemon.dispatcher.desk import Desk, Question
 from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
 from botdaemon.dispatcher.house import House
@@ -24,6 +25,7 @@ from botdaemon.dispatcher.mouth import Mouth, Post
 from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
 from botdaemon.dispatcher.relations import Relations
+from botdaemon.dispatcher.remembering import Remembering, Remembers
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners"]
+__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners", "Remembers"]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -77,17 +79,18 @@ class Dispatcher:
             house.bots, house.lines, house.history, self._mouth, self._ears, house.limits
         )
         self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
+        self._desk = Desk(store, house.access, house.about, house.serving, house.ours)
         self._orders = Orders(
             store,
             self.turns,
             self._mouth,
             self._pictures,
             Agenda(store, house.access, house.serving, house.arranging),
+            self._desk,
+            Remembering(store, house.remembers, house.serving),
             Relations(store, house.characters, house.arranging.timezone),
             Linking(store, self._mouth),
             house.access,
-            house.about,
-            house.serving,
             house.status,
             self._since,
         )
@@ -139,14 +142,15 @@ class Dispatcher:
         said = replace(said, text=heard.text)
         event = replace(event, message=said)
         typed, unknown = self._typed(event)
-        want = None
-        if typed or unknown:
-            event = replace(event, message=replace(said, kind=Kind.COMMAND))
+        want, route = None, self._house.route
         if typed and not event.past:
             want = self._pictures.want(*typed, said.address, said.reply_to)
-        recorded = await self._recorded(
-            self._store.record_posted(event, self._house.route, self._relay, want)
-        )
+            if question := await self._desk.question(*typed, said.address):
+                typed, route = None, question.route
+                event = replace(event, message=replace(said, text=question.text))
+        if typed or unknown:
+            event = replace(event, message=replace(said, kind=Kind.COMMAND))
+        recorded = await self._recorded(self._store.record_posted(event, route, self._relay, want))
         if recorded.duplicate or event.past:
             return recorded.message
         self._post.post(recorded.relayed)
@@ -164,6 +168,7 @@ class Dispatcher:
                     address=said.address,
                     who=said.author,
                     direct=event.direct,
+                    message=recorded.message,
                     of=said.reply_to,
                 )
             )
@@ -191,7 +196,8 @@ class Dispatcher:
         )
         if heard.blocked:  # what was said before stands
             return 0
-        recorded = await self._store.record_edited(replace(event, text=heard.text), self._relay)
+        text = await self._desk.reworded(heard.text, event.address)
+        recorded = await self._store.record_edited(replace(event, text=text), self._relay)
         self._post.post(recorded.relayed)
         return recorded.message
 
@@ -274,6 +280,9 @@ class Dispatcher:
         want = self._pictures.want(event.name, event.argument, event.address, "")
         if want is not None and not refusal:
             return await self._wished(event, want)
+        question = await self._desk.question(event.name, event.argument, event.address)
+        if question is not None and not refusal:
+            return await self._asked(event, question)
         recorded = await self._store.record_asked(event.address, event.key, event.who)
         if recorded.duplicate:
             return 0
@@ -291,6 +300,26 @@ class Dispatcher:
                 direct=event.direct,
             )
         )
+
+    async def _asked(self, event: Command, question: Question) -> int:
+        """A question by a platform's own command is a message of the person, which the platform
+        does not show: it is shown there as in the thread's other places."""
+        said = Message(
+            address=event.address, text=question.text, sent_at=event.at, author=event.who
+        )
+        posted = Posted(key=event.key, message=said, direct=event.direct)
+        recorded = await self._recorded(
+            self._store.record_posted(
+                posted,
+                question.route,
+                lambda said, others: self._relay(said, (said.address, *others)),
+            )
+        )
+        if not recorded.duplicate:
+            self._post.post(recorded.relayed)
+            for obligation in recorded.obligations:
+                await self.turns.accept(obligation, server=event.server)
+        return 0
 
     async def _pressed(self, event: Pressed) -> int:
         if await self._gate.admission(event.who, event, event.address) is not Admission.WELCOME:

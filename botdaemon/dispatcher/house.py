@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from botdaemon.dispatcher.manners import Manners
+    from botdaemon.dispatcher.remembering import Remembers
     from botdaemon.feelings import Character
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
@@ -53,6 +54,8 @@ class House:
     #: seconds; what was said longer ago while the daemon was away is not answered
     stale: float = 3600.0
     arranging: Arranging = field(default_factory=Arranging)
+    #: the bots that have a memory
+    remembers: Mapping[str, Remembers] = field(default_factory=dict)
     #: seconds since the epoch
     clock: Callable[[], float] = time.time
     #: lines for /status

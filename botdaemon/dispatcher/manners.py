@@ -71,13 +71,14 @@ class Manners:
         """The turn as it is heard: without what is held back or too long, and with what is
         masked."""
         history = tuple(
-            heard for message in turn.history if (heard := self._heard(message)) is not None
+            heard for message in turn.history if (heard := self.hear_one(message)) is not None
         )
         wish = turn.wish and replace(turn.wish, text=self.heard(turn.wish.text).text)
-        about = turn.about and self._heard(turn.about)
+        about = turn.about and self.hear_one(turn.about)
         return replace(turn, history=history, wish=wish, about=about)
 
-    def _heard(self, message: Message) -> Message | None:
+    def hear_one(self, message: Message) -> Message | None:
+        """A message as it is heard; None for one that is not."""
         if message.bot:
             return message
         if self.most_heard and len(message.text) > self.most_heard:

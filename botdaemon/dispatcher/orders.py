@@ -12,14 +12,16 @@ from botdaemon.dispatcher.letters import plain
 from botdaemon.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from botdaemon.access import Access
     from botdaemon.dispatcher.agenda import Agenda
+    from botdaemon.dispatcher.desk import Desk
     from botdaemon.dispatcher.linking import Linking
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.pictures import Pictures
     from botdaemon.dispatcher.relations import Relations
+    from botdaemon.dispatcher.remembering import Remembering
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
@@ -40,6 +42,8 @@ class Order:
     who: Identity
     #: it was given in a direct channel
     direct: bool = False
+    #: the message it was typed in; 0: it was not typed
+    message: int = 0
     #: the platform's id of the message that was replied to, or that carries the button
     of: str = ""
     #: it was a button: it belongs to that very message
@@ -56,11 +60,11 @@ class Orders:
         mouth: Mouth,
         pictures: Pictures,
         agenda: Agenda,
+        desk: Desk,
+        remembering: Remembering,
         relations: Relations,
         linking: Linking,
         access: Access,
-        about: Mapping[str, str],
-        serving: Mapping[str, tuple[str, ...]],
         status: Callable[[], list[str]],
         since: float,
     ) -> None:
@@ -70,11 +74,11 @@ class Orders:
         self._mouth = mouth
         self._pictures = pictures
         self._agenda = agenda
+        self._desk = desk
+        self._remembering = remembering
         self._relations = relations
         self._linking = linking
         self._access = access
-        self._about = about
-        self._serving = serving
         self._status = status
         self._since = since
 
@@ -88,7 +92,10 @@ class Orders:
             "retry": self._retry,
             "undo": self._undo,
             "status": self._say_status,
-            "bots": self._bots,
+            "bots": self._desk.bots,
+            "ask": self._desk.ask,
+            "talk": self._desk.talk,
+            "host": self._desk.host,
             "whoami": self._whoami,
             "pair": self._pair,
             "queue": self._queue,
@@ -97,6 +104,9 @@ class Orders:
             "schedules": self._agenda.schedules,
             "quiet": self._agenda.quiet,
             "timezone": self._agenda.timezone,
+            "memory": self._remembering.memory,
+            "remember": self._remembering.remember,
+            "forget": self._remembering.forget,
             "relationship": self._relations.relationship,
             "link": self._linking.link,
             "unlink": self._linking.unlink,
@@ -179,16 +189,6 @@ class Orders:
             return "Nobody waits for anything."
         under_way = ["Under way:", "", *working] if working else []
         return "\n".join([*under_way, *(["", "Waiting:", "", *waiting] if waiting else [])])
-
-    async def _bots(self, order: Order) -> str:
-        room = await self._store.room_of(order.thread)
-        names = self._serving.get(order.address.adapter, ()) if room is None else room.bots
-        lines = []
-        for name in names:
-            about = f": {self._about[name]}" if self._about.get(name) else ""
-            host = " (answers when nobody else is asked)" if room and room.host == name else ""
-            lines.append(f"- **{name}**{about}{host}")
-        return "\n".join(lines) or "Nobody answers here."
 
     async def _whoami(self, order: Order) -> str:
         return (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from botdaemon import logs
 from botdaemon.dispatcher.letters import home_of
 from botdaemon.dispatcher.line import Line
+from botdaemon.dispatcher.lull import Lull
 from botdaemon.dispatcher.meters import Meter, Rates
 from botdaemon.errors import BotdaemonError, EngineDied, StoreError
 from botdaemon.ports import Painter
@@ -128,6 +129,7 @@ class Turns:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._thinking: set[int] = set()
+        self.lull = Lull()
 
     def live_by(
         self,
@@ -224,6 +226,7 @@ class Turns:
             actor.todo.append(obligation)
             return
         self._actors[obligation.thread] = actor = _Actor([obligation])
+        self.lull.end()
         self._tasks.create_task(
             self._act(obligation.thread, actor), name=f"thread {obligation.thread}"
         )
@@ -289,6 +292,8 @@ class Turns:
             if not self._asked[obligation.asked_by]:
                 del self._asked[obligation.asked_by]
         del self._actors[thread]
+        if not self._actors:
+            self.lull.begin()
 
     async def _run(self, actor: _Actor, obligation: Obligation) -> None:
         """One turn from acceptance to its end on disk; tried again while the disk is full."""
@@ -436,6 +441,10 @@ class Turns:
                 "turn": course.obligation.turn,
                 "queue_ms": round(1000 * (began - course.accepted)),
                 "prompt_tokens": usage.prompt_tokens,
+                "persona_tokens": usage.spent.persona,
+                "examples_tokens": usage.spent.examples,
+                "notes_tokens": usage.spent.notes,
+                "history_tokens": usage.spent.history,
                 "first_token_ms": round(1000 * usage.first_token),
                 "tokens": usage.tokens,
                 "total_ms": round(1000 * (now - course.accepted)),

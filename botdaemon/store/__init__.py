@@ -36,12 +36,15 @@ from botdaemon.store import (
     wishes,
 )
 from botdaemon.store.archive import Readers, Tail
+from botdaemon.store.facts import Exchange, Fact
 from botdaemon.store.forgetting import Forgotten, Person
 from botdaemon.store.links import Link
+from botdaemon.store.memories import Memories
 from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
 from botdaemon.store.slots import Decided
+from botdaemon.store.summaries import Summary
 from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
@@ -78,12 +81,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Decided",
+    "Exchange",
+    "Fact",
     "Forgotten",
     "Link",
     "Listed",
+    "Memories",
     "Person",
     "Quiet",
     "Store",
+    "Summary",
     "Want",
     "open_store",
 ]
@@ -106,6 +113,8 @@ class Store:
         self._seq = tail.seq  # the writer's thread only
         self._mirrors: frozenset[str] = frozenset()
         self._bots: frozenset[str] = frozenset()
+        #: what bots remember
+        self.memories = Memories(readers, tail, self._write, clock)
 
     def _next_seq(self) -> int:
         self._seq += 1
@@ -181,6 +190,28 @@ class Store:
     async def begin_anew(self, thread: int) -> int:
         """A new thread in place of an old one; returns its id."""
         return await self._write(lambda db: rooms.begin_anew(db, thread, self._clock()))
+
+    async def room_at(self, address: Address) -> Room | None:
+        """The room that an address belongs to, if any."""
+        row = await self._readers.one(
+            "SELECT r.name FROM channels c JOIN rooms r ON r.id = c.room"
+            " WHERE c.adapter = ? AND c.channel = ?",
+            (address.adapter, address.channel),
+        )
+        return None if row is None else await archive.find_room(self._readers, row[0])
+
+    async def chosen(self, thread: int) -> str:
+        """The bot that people chose to answer in a thread, "" for none."""
+        row = await self._readers.one("SELECT chosen FROM threads WHERE id = ?", (thread,))
+        return "" if row is None else str(row[0])
+
+    async def choose(self, thread: int, bot: str) -> None:
+        """People choose who answers in a thread; see `rooms.choose`."""
+        await self._write(lambda db: rooms.choose(db, thread, bot))
+
+    async def set_host(self, room: Room, bot: str) -> None:
+        """Another host of a room; see `rooms.set_host`. Raises `Refused`."""
+        await self._write(lambda db: rooms.set_host(db, room.id, bot))
 
     # --- intake ------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from botdaemon.store.rows import MESSAGE, MESSAGES, ROOM, THREAD, message, room,
 from botdaemon.types import File, Message, Room, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
 
 #: read-only connections; each is a thread
@@ -28,7 +28,7 @@ class Readers:
         for connection in connections:
             self._idle.put_nowait(connection)
 
-    async def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    async def all(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Every row of a query."""
         connection = await self._idle.get()
         try:
@@ -36,7 +36,7 @@ class Readers:
         finally:
             self._idle.put_nowait(connection)
 
-    async def one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+    async def one(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         """The first row of a query, or None."""
         rows = await self.all(sql, parameters)
         return rows[0] if rows else None

@@ -50,6 +50,9 @@ class Forgotten:
     letters: int
     #: ratings and reactions: theirs, and those of what they said
     ratings: int
+    #: what bots remember about them; summaries of threads in which they spoke
+    facts: int
+    summaries: int
     #: files that nobody else's message has
     files: int
     #: where letters with their words are still to be taken from the platforms
@@ -138,7 +141,9 @@ def _forget(
         db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY)")
         db.execute(f"DELETE FROM temp.{table}")
     db.execute("INSERT INTO temp.mine SELECT id FROM identities WHERE person = ?", (person.id,))
-    # 1. What they said, also what they or others had taken back.
+    summaries = one(db, "SELECT count(*) FROM summaries")
+    facts = db.execute("DELETE FROM facts WHERE identity IN temp.mine").rowcount
+    # 1. What they said, also what they or others had taken back. Summaries of it go with it.
     db.execute("INSERT INTO temp.gone SELECT id FROM messages WHERE identity IN temp.mine")
     messages = _empty(db, next_seq, now)
     ratings = db.execute(
@@ -196,6 +201,8 @@ def _forget(
         notices=notices,
         letters=letters,
         ratings=ratings,
+        facts=facts,
+        summaries=summaries - one(db, "SELECT count(*) FROM summaries"),
         files=len(set(orphans(db)) - had_nobody),
         relayed=tuple(dict.fromkeys(relayed + also)),
     )

@@ -249,11 +249,13 @@ def located(db: sqlite3.Connection, address: Address, platform_id: str) -> tuple
 
 def _here(db: sqlite3.Connection, event: Posted, thread_id: int) -> Here:
     row = db.execute(
-        """SELECT r.bots, r.host, r.main IS NOT t.id
-        FROM threads t JOIN rooms r ON r.id = t.room WHERE t.id = ?""",
+        """SELECT t.chosen, r.bots, coalesce(r.host, ''), r.main IS NOT t.id
+        FROM threads t LEFT JOIN rooms r ON r.id = t.room WHERE t.id = ?""",
         (thread_id,),
     ).fetchone()
-    bots, host, aside = row if row is not None else (None, "", bool(event.message.address.topic))
+    chosen, bots, host, aside = row
+    if bots is None:
+        aside = bool(event.message.address.topic)
     replied_to = ""
     if event.message.reply_to:
         found = located(db, event.message.address, event.message.reply_to)
@@ -273,6 +275,7 @@ def _here(db: sqlite3.Connection, event: Posted, thread_id: int) -> Here:
     return Here(
         bots=None if bots is None else tuple(json.loads(bots)),
         host=host,
+        chosen=chosen,
         replied_to=replied_to,
         joined=joined,
         bots_in_a_row=_bots_in_a_row(db, thread_id) if author and author.is_bot else 0,

@@ -158,13 +158,32 @@ def thread_at(db: sqlite3.Connection, address: Address, now: float) -> int:
 def begin_anew(db: sqlite3.Connection, thread_id: int, now: float) -> int:
     """A new thread in place of an old one: what is said at its addresses goes there from now on.
 
-    The old thread stays readable on the mirrors.
+    The old thread stays readable on the mirrors; who was chosen to answer still is.
     """
-    (room_id,) = db.execute("SELECT room FROM threads WHERE id = ?", (thread_id,)).fetchone()
+    room_id, chosen = db.execute(
+        "SELECT room, chosen FROM threads WHERE id = ?", (thread_id,)
+    ).fetchone()
     new = open_thread(db, room_id, "", now)
+    choose(db, new, chosen)
     db.execute("UPDATE addresses SET thread = ? WHERE thread = ? AND NOT mirror", (new, thread_id))
     db.execute("UPDATE rooms SET main = ? WHERE main = ?", (new, thread_id))
     return new
+
+
+def choose(db: sqlite3.Connection, thread_id: int, bot: str) -> None:
+    """Have a bot answer in a thread what nobody else was asked; "" leaves that to the room."""
+    db.execute("UPDATE threads SET chosen = ? WHERE id = ?", (bot, thread_id))
+
+
+def set_host(db: sqlite3.Connection, room_id: int, bot: str) -> None:
+    """Another host for a room that people made, "" for none. Raises `Refused` for one that is
+    configured: the next start would change it back."""
+    name, configured = db.execute(
+        "SELECT name, configured FROM rooms WHERE id = ?", (room_id,)
+    ).fetchone()
+    if configured:
+        raise Refused(f'The host of "{name}" stands in the configuration, as rooms.{name}.host.')
+    db.execute("UPDATE rooms SET host = ? WHERE id = ?", (bot, room_id))
 
 
 def addresses_of(db: sqlite3.Connection, thread_id: int) -> tuple[Address, ...]:

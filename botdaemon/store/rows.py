@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +156,9 @@ def letter(row: Row) -> Letter:
     )
 
 
-def one(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> Any:
+def one(
+    db: sqlite3.Connection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+) -> Any:
     """The first column of the first row, or None."""
     row = db.execute(sql, parameters).fetchone()
     return None if row is None else row[0]
