@@ -8,7 +8,7 @@ what is said. All of them are structural: nothing inherits from them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -201,7 +201,8 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a courier of a chat platform is told of the house."""
+    """What a courier of a chat platform is told of the house. `bots`, `pictures` and `shared` are
+    kept up to date while it runs; the default bot stays the same."""
 
     shelf: Shelf
     #: the bots its account speaks for, the default first, each with a line about it
@@ -210,11 +211,14 @@ class Surroundings:
     pictures: Mapping[str, str]
     commands: tuple[CommandSpec, ...]
     #: channels of it that are part of a room: their conversation goes on in the channel itself
-    shared: frozenset[str] = frozenset()
+    shared: Collection[str] = frozenset()
     #: longest file that is taken in, in bytes
     file_limit: int = 20_000_000
     #: for the form in which a prompt is edited
     prompt_of: PromptOf | None = None
+    #: to be called at least once in a minute while it runs and is in order, connected or trying to
+    #: be; an adapter that does not is ended, and begun anew
+    beat: Callable[[], None] = lambda: None
 
 
 class Bot(Protocol):

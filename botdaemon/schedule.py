@@ -43,11 +43,16 @@ class Clock:
         take: Callable[[Obligation], None],
     ) -> None:
         self._store = store
+        self._take = take
+        self._rang = asyncio.Event()
+        self.live_by(govern, bots=bots, painters=painters)
+
+    def live_by(self, govern: Govern, *, bots: Collection[str], painters: Collection[str]) -> None:
+        """Other rules and other bots from now on."""
         self._govern = govern
         self._bots = frozenset(bots)
         self._painters = frozenset(painters)
-        self._take = take
-        self._rang = asyncio.Event()
+        self.wake()
 
     def wake(self) -> None:
         """There may be something that is due earlier than what was known."""

@@ -107,13 +107,16 @@ class Fleet(Lasting):
         base: Path,
         budgets: Mapping[str, int] | None = None,
         footprints: Path | None = None,
+        confined: bool = True,
     ) -> None:
         """`base`: where relative paths begin. `budgets`: bytes that models may take, by device.
-        `footprints`: the file in which it is kept what they were measured to take."""
+        `footprints`: the file in which it is kept what they were measured to take. `confined`: see
+        `models.confinement`."""
         self._given = specs
         self._base = base
         self._budgets = budgets or {}
         self._file = footprints
+        self._confined = confined
         self._known: Footprints | None = None
         self._identities: Mapping[str, Callable[[], str]] = {}
         self._processes: dict[str, ModelProcess] = {}
@@ -141,6 +144,7 @@ class Fleet(Lasting):
                     base=self._base,
                     memory=share.budget,
                     measured=self._measured,
+                    confined=self._confined,
                 )
             )
             self._of |= dict.fromkeys(names, process)
@@ -162,6 +166,10 @@ class Fleet(Lasting):
 
     def speech(self, model: str) -> ModelSpeechEngine:
         return self._of[model].speech(model)
+
+    def silent(self) -> list[str]:
+        """The processes that hang, and that killing does not end."""
+        return [f"models on {name}" for name, process in self._processes.items() if process.hangs]
 
     def status(self) -> list[Status]:
         """A line for each process."""

@@ -2,7 +2,10 @@
 
 A frame is four bytes of length and a JSON object, over a socket pair. From the daemon:
 
-    {"do": "hello", "device": NAME, "memory": BYTES, "models": {NAME: {...}}}   first, once
+    {"do": "hello", "device": NAME, "memory": BYTES, "confined": true,
+     "readable": [DIRECTORY, ...], "models": {NAME: {...}}}
+                                                                             first, once
+    {"do": "ping"}                                                           now and then
     {"do": "generate", "id": N, "request": {...}}
     {"do": "draw", "id": N, "request": {...}}
     {"do": "embed", "id": N, "request": {...}}
@@ -14,6 +17,7 @@ A frame is four bytes of length and a JSON object, over a socket pair. From the 
 From the model process, which is over when the socket is:
 
     {"is": "ready"}                                                          first, once
+    {"is": "pong"}                                                           to a ping
     {"is": "models", "states": {NAME: "away" | "loading" | "loaded" | "resting"}}
     {"is": "measured", "model": NAME, "load": BYTES, "peak": BYTES}
     {"is": "pieces", "pieces": [[N, text, tokens, prompt_tokens, finish], ...]}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from botdaemon.errors import EngineFailed, ModelUnusable
 from botdaemon.types import SpeechRequest
-from models import frames
+from models import confinement, frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
@@ -140,6 +140,8 @@ class Host:
                         self._unknown(id, words.model)
                 case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
                     self._switch(name, edition, directory)
+                case {"do": "ping"}:
+                    self._wire.send({"is": "pong"})
                 case {"do": "cancel", "id": id}:
                     for each in self._runners:
                         each.cancel(id)
@@ -355,6 +357,26 @@ def _quieten() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
+def _settle_in(hello: frames.Frame) -> None:
+    """Before the first byte of a model is read: whoever takes this process over gets nothing else,
+    and when memory runs out, it is this one that goes and not the daemon."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+    if not hello["confined"]:
+        return
+    readable = [Path(directory) for directory in hello["readable"]]
+    writable = [Path(os.environ["TMPDIR"])]
+    for told in hello["models"].values():
+        directory = Path(told["directory"])
+        readable += [directory, *map(Path, told["adapters"].values())]
+        if told.get("quantize") == "int8":  # where that form is kept
+            writable.append(directory / "int8")
+            with contextlib.suppress(OSError):
+                writable[-1].mkdir(exist_ok=True)
+    for lacking in confinement.confine(readable, writable):
+        logging.getLogger(__name__).warning("%s", lacking)
+
+
 def main() -> None:
     """Serve until the socket closes. The daemon's end of the socket is the one thing this process
     lives by, so it outlives no daemon, and a Ctrl-C in the terminal or a SIGTERM to the whole
@@ -368,6 +390,7 @@ def main() -> None:
     hello = wire.read()
     if hello is None:
         return
+    _settle_in(hello)
     wire.send({"is": "ready"})
     try:
         Host(wire, hello).listen()

@@ -35,6 +35,9 @@ Inbox = asyncio.Queue[
 """What comes of a request: vectors are a list, labels a dict; after a picture's last there is
 None."""
 
+STARTING = 20
+"""More pings that a process may leave unanswered before its first sign of life."""
+
 _ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
 
 
@@ -59,6 +62,8 @@ class Life:
         self._ids = itertools.count(1)
         self.inboxes: dict[int, Inbox] = {}
         self.ready = False
+        #: pings since the last sign of life; below 0 while it may still be starting
+        self.unanswered = -STARTING
         #: each model: "away", "loading", "loaded" or "resting" (in RAM, off the device)
         self.models: dict[str, str] = {}
         self.last_words = ""
@@ -125,8 +130,11 @@ class Life:
             case {"is": "failed", "id": id, "error": error, "message": message}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(_ERRORS[error](message))
+            case {"is": "pong"}:
+                self.unanswered = 0
             case {"is": "ready"}:
                 self.ready = True
+                self.unanswered = 0
             case {"is": "models", "states": states}:
                 self.models = dict(states)
             case {"is": "measured", "model": model, "load": load, "peak": peak}:
@@ -140,6 +148,20 @@ class Life:
                 log.debug("request cancelled", extra=extra)
             case _:
                 raise frames.Malformed(f"there is no message {frame.get('is')!r}")
+
+    async def ask(self, pause: float, most: int) -> None:
+        """Ping it until cancelled; end it when it has left `most` pings unanswered. Pings are
+        counted, not seconds: the daemon may have stood still itself."""
+        while True:
+            await asyncio.sleep(pause)
+            self.unanswered += 1
+            self.send({"do": "ping"})
+            if self.unanswered == most:
+                self.last_words = f"no sign of life for {most * pause:.0f} s"
+                extra = {"event": "model.hangs", "device": self._name, "pid": self.child.pid}
+                log.error("model process killed: %s", self.last_words, extra=extra)
+                with contextlib.suppress(ProcessLookupError):
+                    self.child.kill()
 
     async def read_stderr(self) -> None:
         """Faults of the process that never reached its log, such as a crash in a library."""

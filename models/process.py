@@ -16,6 +16,7 @@ import socket
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
@@ -33,6 +34,7 @@ from botdaemon.types import (
     TextRequest,
 )
 from models import formats, frames, labels, preflight
+from models.confinement import environment
 from models.devices import ORDER
 from models.embed import layout
 from models.lasting import Lasting, beside
@@ -56,6 +58,9 @@ HEALTHY = 60.0
 """Seconds after which a death is no longer part of the same misfortune."""
 LOOK = 1.0
 """Seconds between two looks for other versions of the models."""
+PING, MOST_UNANSWERED = 10.0, 9
+"""Seconds between two questions whether it lives, and how many may stay without an answer. Long
+enough for a library that holds the interpreter while it loads."""
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -331,11 +336,14 @@ class ModelProcess(Lasting):
         measured: Callable[[str, int, int], None] = lambda name, load, peak: None,
         patience: float = 5.0,
         look: float = LOOK,
+        ping: float = PING,
+        confined: bool = True,
     ) -> None:
         """`base`: where relative paths begin, by default the working directory. `memory`: bytes
         that its models may take together; 0: all there is. `measured`: told what a model takes
         (name, bytes at rest, more bytes at work). `patience`: seconds the process gets to end by
-        itself before it is killed. `look`: seconds between two looks for other versions."""
+        itself before it is killed. `look`: seconds between two looks for other versions, `ping`:
+        between two questions whether it lives. `confined`: see `models.confinement`."""
         self._name = name
         self._specs = dict(models)
         self._base = base or Path.cwd()
@@ -343,14 +351,19 @@ class ModelProcess(Lasting):
         self._measured = measured
         self._patience = patience
         self._pause = look
+        self._ping = ping
+        self._confined = confined
         self._lookout = Lookout(self._switch)
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
         self._embedders: dict[str, ModelEmbedder] = {}
         self._classifiers: dict[str, ModelClassifier] = {}
+        self._scratch = ""
         self._restarts = 0
         self._life: Life | None = None
+        #: the life that is looked after, also while it ends
+        self._attended: Life | None = None
         #: the life that is to come, or its failure to; replaced after each attempt
         self._awaited: asyncio.Future[Life]
 
@@ -358,6 +371,9 @@ class ModelProcess(Lasting):
         """Start it, without waiting for the models to load. Raises `ModelUnusable`. When it is
         left, requests under way raise `EngineDied`."""
         await asyncio.to_thread(self._prepare)
+        # The one place where the process may write: torch wants some for temporary files.
+        scratch = TemporaryDirectory(prefix="botdaemon-models-", ignore_cleanup_errors=True)
+        self._scratch = stack.enter_context(scratch)
         self._awaited = self._hope()
         # Another future by then.
         why = f'the model process "{self._name}" was stopped'
@@ -390,6 +406,11 @@ class ModelProcess(Lasting):
     def pid(self) -> int:
         """0 while it is not running."""
         return self._life.child.pid if self._life else 0
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it shows no sign of life, and killing it has not helped."""
+        return self._attended is not None and self._attended.unanswered > 2 * MOST_UNANSWERED
 
     async def look(self) -> None:
         """See at once whether there are other versions of the models; see `Lookout.look`."""
@@ -486,7 +507,12 @@ class ModelProcess(Lasting):
                 child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "models.host", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, **ORDER, "PYTHONPATH": path},
+                    env={
+                        **environment(os.environ),
+                        **ORDER,
+                        "PYTHONPATH": path,
+                        "TMPDIR": self._scratch,
+                    },
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
@@ -495,9 +521,11 @@ class ModelProcess(Lasting):
                 writer.close()
                 raise
         life = self._life = Life(self._name, child, writer, self._measured, self._lookout.switched)
+        self._attended = life
         # 2. Serve until the socket closes.
         try:
             async with asyncio.TaskGroup() as group:
+                asking = group.create_task(life.ask(self._ping, MOST_UNANSWERED), name="pings")
                 stderr = group.create_task(life.read_stderr(), name=f"stderr of {self._name}")
                 try:
                     await self._serve(life, reader)
@@ -510,8 +538,10 @@ class ModelProcess(Lasting):
                     # Its last words, unless a child of its own holds the pipe open.
                     await asyncio.wait([stderr], timeout=1)
                     stderr.cancel()
+                    asking.cancel()
         finally:
             # 4. Whatever happened, nobody waits in vain.
+            self._attended = None
             why = life.epitaph()
             life.abandon(EngineDied(why))
             _disappoint(failed, why)
@@ -551,6 +581,9 @@ class ModelProcess(Lasting):
                 "do": "hello",
                 "device": self._name,
                 "memory": self._memory,
+                "confined": self._confined,
+                # By their links: another version may be switched to.
+                "readable": [frame["directory"] for frame in self._frames.values()],
                 "models": self._frames | told,
             }
         )

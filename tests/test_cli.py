@@ -235,17 +235,6 @@ async def test_a_second_signal_stops_at_once_and_the_answer_is_given_after_the_n
         await it.hear("this will take a while", after=asked)
 
 
-async def test_a_reload_of_a_broken_file_keeps_what_runs(config: Path) -> None:
-    async with daemon(config) as it:
-        change(config, "[daemon]", "this is no TOML")
-        it.process.send_signal(signal.SIGHUP)
-        line = await it.read_until("the old one stays")
-        asked = await it.say("still there?")
-        await it.hear("still there?", after=asked)
-
-    assert "config.toml:2" in line
-
-
 async def test_a_second_daemon_on_the_same_data_is_refused(config: Path) -> None:
     async with daemon(config) as it:
         code, _, err = await run("run", "--config", config)

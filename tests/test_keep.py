@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from botdaemon.app.keep import Pauses, keep
+from botdaemon.app.watch import Pulse
 from botdaemon.errors import AdapterDown, AdapterRefused
 from botdaemon.tasks import background
 
@@ -60,6 +61,23 @@ async def test_a_fault_of_an_adapter_is_its_own_affair_and_it_comes_back(
 
     assert await kept(line) == {"line": True}
     assert "KeyError" in caplog.text
+
+
+async def test_an_adapter_without_a_sign_of_life_is_ended_and_begun_anew() -> None:
+    class Stuck(Line):
+        async def run(self, deliver: Any) -> None:
+            self.runs += 1
+            if self.runs == 1:
+                await asyncio.Event().wait()
+
+    stuck, pulse = Stuck(), Pulse(limit=0.01)
+    left = asyncio.Event()
+    adapter: Any = stuck
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), {}, left, SOON, pulse)
+
+    assert stuck.runs == 2
+    assert left.is_set()
+    assert pulse.left == float("inf")  # nobody expects anything of one that has left
 
 
 def test_the_pauses_double_up_to_the_longest_and_differ() -> None:

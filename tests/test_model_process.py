@@ -432,7 +432,15 @@ def _host() -> Iterator[frames.Wire]:
             "load": True,
             "need": asdict(need),
         }
-        wire.send({"do": "hello", "device": "cpu", "memory": 0, "models": {"tiny": model}})
+        wire.send(
+            {
+                "do": "hello",
+                "device": "cpu",
+                "memory": 0,
+                "confined": False,
+                "models": {"tiny": model},
+            }
+        )
         assert wire.read() == {"is": "ready"}
         yield wire
     finally:

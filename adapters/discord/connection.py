@@ -91,15 +91,16 @@ class Connection:
         self._name = name
         self._around = around
         self._session = aiohttp.ClientSession(connector=connector())
-        bots = tuple(around.bots)
         client = Client(self, identifies, intents(table), connector())
         self._client = client
         self._wire, bare = Wire(client), Bare(self._session)
         self._inlet = Inlet(name, around.shelf, deliver, int, patience=PATIENCE)
         self._directory = directory = Directory(name, self._wire)
-        reader = Reader(name, bots, directory)
+        reader = Reader(name, around.bots, directory)
         self._threads = Threads(table, around.shared, self._wire, directory)
-        faces = Faces(bots[0], around.pictures, self._wire, directory, wanted=table.own_faces)
+        faces = Faces(
+            next(iter(around.bots)), around.pictures, self._wire, directory, wanted=table.own_faces
+        )
         self.mail = Mail(self._wire, bare, around.shelf, directory, faces, self._threads, answers)
         self._history = History(
             name, table.catch_up_hours, self._wire, around.shelf, directory, reader, self._inlet
@@ -234,6 +235,7 @@ class Connection:
                     f"Discord does not accept the token of [adapters.{self._name}] any more; make"
                     f" a new one under Bot, Reset Token, in {PORTAL}"
                 )
+            self._around.beat()
             now = time.monotonic()
             if self._client.identifying:
                 waiting_since = now

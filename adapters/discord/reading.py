@@ -13,7 +13,7 @@ from adapters.discord.wire import JSON, time_of
 from botdaemon.types import Identity, Message, Posted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
     from adapters.discord.directory import Directory, Place
 
@@ -50,9 +50,10 @@ class Reading:
 class Reader:
     """Reads for one account, which speaks for `bots`, the default first."""
 
-    def __init__(self, adapter: str, bots: Sequence[str], directory: Directory) -> None:
+    def __init__(self, adapter: str, bots: Collection[str], directory: Directory) -> None:
         self._adapter = adapter
         self._bots = bots
+        self._first = next(iter(bots))
         self._directory = directory
 
     # --- messages ------------------------------------------------------------------------------
@@ -138,10 +139,10 @@ class Reader:
         name = str((data.get("author") or {}).get("username") or "")
         if data.get("webhook_id") and name in self._bots:
             return name, text
-        for bot in self._bots[1:]:
-            if text.startswith(prefix(bot)):
+        for bot in self._bots:
+            if bot != self._first and text.startswith(prefix(bot)):
                 return bot, text.removeprefix(prefix(bot))
-        return self._bots[0], text
+        return self._first, text
 
     def author(self, data: JSON) -> Identity:
         """Who said it. A webhook is a bot, as it has no person to answer."""
@@ -169,7 +170,7 @@ class Reader:
             raise Unreadable("the content of a message is no text")
         text = self.plain(self._without_hail(content), data)
         if not text and content.strip():
-            text = f"@{self._bots[0]}"  # the mention was all there was
+            text = f"@{self._first}"  # the mention was all there was
         lines = [text, *_forwarded(data), *_extras(data)]
         if not any(lines) and not _list(data, "attachments"):
             lines = [f"[embed: {title}]" for title in map(_title, _dicts(_list(data, "embeds")))]
@@ -210,10 +211,10 @@ class Reader:
             return f"#{_one_line(place.name)}" if place else ""
         if kind == "@&":
             role = self._directory.roles.get(id, "")
-            name = self._bots[0] if id in self._directory.own_roles else role
+            name = self._first if id in self._directory.own_roles else role
         else:
             ours = id == self._directory.account
-            name = self._bots[0] if ours else people.get(id) or self._directory.known_name(id)
+            name = self._first if ours else people.get(id) or self._directory.known_name(id)
         return f"@{_one_line(name)}" if name else ""
 
     def _means_us(self, kind: str, id: str) -> bool:

@@ -13,6 +13,8 @@ from adapters.discord.wire import FAILURES, UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, ve
 from botdaemon.errors import BotdaemonError, Undeliverable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from adapters.discord.directory import Directory
     from adapters.discord.wire import Wire
     from botdaemon.config import DiscordConfig
@@ -30,7 +32,7 @@ class Threads:
     """A thread made of a message has the message's id, so nothing of them need be remembered."""
 
     def __init__(
-        self, table: DiscordConfig, shared: frozenset[str], wire: Wire, directory: Directory
+        self, table: DiscordConfig, shared: Collection[str], wire: Wire, directory: Directory
     ) -> None:
         self._table = table
         self._shared = shared

@@ -135,6 +135,7 @@ class SlackAdapter:
             up=up,
             down=inlet.lose_track,
             broken=intake.put_away,
+            beat=around.beat,
         )
         self._connection = _Connection(letters, sent, Presence(name, web), intake)
         try:

@@ -79,8 +79,11 @@ class Reader:
         self._people = people
         self._offer = offer
         self._first = next(iter(around.bots), "")
-        # A message by a name of ours is that bot's; any other of the app is the first one's.
-        self._bots = {bot.lower(): bot for bot in around.bots}
+
+    def _bot(self, name: str) -> str:
+        """A message by a name of ours is that bot's; any other of the app is the first one's."""
+        named = (bot for bot in self._around.bots if bot.lower() == name.lower())
+        return next(named, self._first)
 
     # --- messages ----------------------------------------------------------------------------
 
@@ -112,7 +115,7 @@ class Reader:
             text=taken.beside(await self._words(raw)),
             sent_at=float(ts),
             author=None if own else await self._author(raw),
-            bot=self._bots.get(text(raw, "username").lower(), self._first) if own else "",
+            bot=self._bot(text(raw, "username")) if own else "",
             platform_id=ts,
             reply_to=text(raw, "thread_ts") if text(raw, "thread_ts") != ts else "",
             files=taken.files,

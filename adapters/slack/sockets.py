@@ -68,7 +68,7 @@ class Sockets:
     """The connections of one app.
 
     `up` is called whenever one is open, `down` when one is not any more; `broken` puts away an
-    event that Bolt cannot read.
+    event that Bolt cannot read. `beat` is called as long as it looks after its connections.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Sockets:
         up: Callable[[], None],
         down: Callable[[], None],
         broken: Callable[[object, Exception], Awaitable[None]],
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
         self._app = app
@@ -89,6 +90,7 @@ class Sockets:
         self._up = up
         self._down = down
         self._broken = broken
+        self._beat = beat
         self._open: set[int] = set()
         self._why = ""
 
@@ -102,6 +104,7 @@ class Sockets:
         last = clock()
         while clock() - last < DEAF:
             await asyncio.sleep(LOOK)
+            self._beat()
             if self._open:
                 last = clock()
         raise AdapterDown(f"no Socket Mode connection for {DEAF:.0f} s: {self._why}")

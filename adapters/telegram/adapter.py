@@ -104,14 +104,16 @@ class TelegramAdapter:
                 self._name,
                 bot,
                 session,
-                Reader(self._name, account, tuple(self._around.bots)),
+                Reader(self._name, account, self._around.bots),
                 self._sender,
                 Inlet(self._name, self._around.shelf, deliver),
                 self._around,
                 deliver,
                 file_limit=self._file_limit(),
             )
-            self._poller = Poller(self._name, bot, connection.polling, intake.take)
+            self._poller = Poller(
+                self._name, bot, connection.polling, intake.take, beat=self._around.beat
+            )
             self._bot = bot
             log.info("connected as @%s", account.username, extra=self._event("connected"))
             try:

@@ -69,12 +69,15 @@ class Poller:
         take: Take,
         *,
         patience: float = PATIENCE,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
+        """`beat` is called before each question."""
         self._name = name
         self._bot = bot
         self._request = request
         self._take = take
         self._patience = patience
+        self._beat = beat
         self._offset: int | None = None
         #: the queue may hold what was said while nobody asked
         self._behind = True
@@ -90,6 +93,7 @@ class Poller:
         """Until cancelled. Raises `AdapterDown` when Telegram has been silent for too long, and
         `AdapterRefused` when it does not know the token any more."""
         while True:
+            self._beat()
             try:
                 updates = await self._ask()
             except RetryAfter as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from telegram import Message as TelegramMessage
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 class Reader:
     """Reads for one account."""
 
-    def __init__(self, adapter: str, account: User, bots: Sequence[str]) -> None:
+    def __init__(self, adapter: str, account: User, bots: Collection[str]) -> None:
         self._adapter = adapter
         self._account = account.id
         self._username = (account.username or "").lower()
-        self._first = bots[0] if bots else account.first_name
-        self._bots = {bot.lower() for bot in bots}
+        self._first = next(iter(bots), account.first_name)
+        self._bots = bots
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ class Reader:
                 return False
             match entity.type:
                 case "mention":
-                    ours = covered[1:].lower() in self._bots
+                    ours = covered[1:].lower() in {bot.lower() for bot in self._bots}
                     return not ours and not self._is_own(entity, covered)
                 case "text_mention":
                     return not self._is_own(entity, covered)

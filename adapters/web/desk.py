@@ -49,7 +49,6 @@ class Desk:
         self.bots = bots
         self.limit = message_characters
         self._prompt_of = prompt_of
-        self._taken = {bot.casefold() for bot in bots}
         self._deliver: Deliver | None = None
 
     def open(self, deliver: Deliver) -> None:
@@ -139,7 +138,7 @@ class Desk:
 
     def _identity(self, name: str) -> Identity:
         account = name.casefold()
-        if account in self._taken:
+        if account in {bot.casefold() for bot in self.bots}:
             raise Refused(f'"{name}" is the name of a bot here; choose another name for yourself')
         return Identity(adapter=self.name, account=account, name=name)
 

@@ -8,6 +8,7 @@ and models in by name.
 """
 
 from botdaemon.app import knowledge
+from botdaemon.app.control import ask
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
@@ -32,6 +33,7 @@ from botdaemon.app.voices import (
 __all__ = [
     "Daemon",
     "amount",
+    "ask",
     "build",
     "can",
     "chat",

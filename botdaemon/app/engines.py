@@ -59,6 +59,8 @@ class Engines:
     hearing: Mapping[str, HearingEngine]
     speech: Mapping[str, SpeechEngine]
     status: Callable[[], list[str]]
+    #: names the model processes that hang
+    silent: Callable[[], list[str]] = list
 
 
 def wanted(config: Config) -> set[str]:
@@ -107,6 +109,7 @@ async def make_engines(
                 base=config.path.parent,
                 budgets=imports.named(imports.BUDGETS)(config),
                 footprints=footprints_file(directory),
+                confined=config.daemon.confine_models,
             )
         )
     for name, table in chosen.items():
@@ -139,7 +142,14 @@ async def make_engines(
                 sorts.get(table.api, text)[name] = engine
     _fall_back(chosen, text, image)
     return Engines(
-        text, image, embedders, classifiers, hearing, speech, lambda: _status(chosen, fleet)
+        text,
+        image,
+        embedders,
+        classifiers,
+        hearing,
+        speech,
+        lambda: _status(chosen, fleet),
+        fleet.silent if fleet is not None else list,
     )
 
 

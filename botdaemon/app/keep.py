@@ -13,6 +13,7 @@ from botdaemon import logs
 from botdaemon.errors import AdapterDown, AdapterRefused
 
 if TYPE_CHECKING:
+    from botdaemon.app.watch import Pulse
     from botdaemon.ports import Adapter, Deliver
 
 log = logging.getLogger(__name__)
@@ -41,16 +42,18 @@ async def keep(
     ready: dict[str, bool | str],
     left: asyncio.Event,
     pauses: Pauses = Pauses(),
+    pulse: Pulse | None = None,
 ) -> None:
     """Run the adapter until it leaves by itself (`left` is set) or is refused. One that is down
     comes back after a pause, and so does one that failed by a fault of its own: what one platform
-    sends must not end the conversations on the others. `ready` says how it is."""
+    sends must not end the conversations on the others. `ready` says how it is; one that should
+    have a `pulse` and has none any more is ended, and begun anew."""
     ends = 0
     with logs.context(adapter=adapter.name):
         while True:
             began = time.monotonic()
             try:
-                await adapter.run(deliver)
+                await (adapter.run(deliver) if pulse is None else _run(adapter, deliver, pulse))
                 left.set()
                 return
             except AdapterRefused as error:
@@ -71,3 +74,19 @@ async def keep(
             )
             await asyncio.sleep(pause)
             ready[adapter.name] = True
+
+
+async def _run(adapter: Adapter, deliver: Deliver, pulse: Pulse) -> None:
+    pulse.beat()
+    running = asyncio.ensure_future(adapter.run(deliver))
+    try:
+        while not running.done():
+            if pulse.left <= 0:
+                raise AdapterDown(f"no sign of life for {pulse.limit:.0f} s")
+            await asyncio.wait([running], timeout=pulse.left)
+        await running
+    finally:
+        # One that cannot even be ended has no pulse either, and the watchdog sees that.
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        pulse.rest()

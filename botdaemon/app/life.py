@@ -7,18 +7,20 @@ import asyncio
 import gc
 import logging
 import signal
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon import systemd
-from botdaemon.app import imports, judges, knowledge, parts
+from botdaemon.app import imports, judges, knowledge, parts, watch
+from botdaemon.app.control import listening
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
-from botdaemon.app.memory import make_habits
-from botdaemon.config import Config, WebConfig, load
+from botdaemon.app.memory import all_habits
+from botdaemon.app.reload import ANSWERING, Reload
+from botdaemon.app.told import Told
+from botdaemon.config import ChatConfig, Config, WebConfig
 from botdaemon.dispatcher import Dispatcher
-from botdaemon.errors import ConfigError
 from botdaemon.memory import remember_along
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from botdaemon.memory import Habits
     from botdaemon.ports import Adapter
     from botdaemon.types import Address
     from botdaemon.web import Server
@@ -58,28 +61,35 @@ class Daemon:
     outboxes: Outboxes
     adapters: Mapping[str, Adapter]
     servers: Mapping[str, Server]
+    #: takes over what the configuration says now
+    reload: Reload
+    #: names what has shown no sign of life for too long
+    silent: Callable[[], list[str]]
+    #: where its data is
+    directory: Path
     #: ends when the last adapter that can end by itself has
     left: asyncio.Event
 
 
 async def serve(config: Config, *, on_ready: Callable[[Daemon], None] = lambda _: None) -> None:
     """Run until SIGTERM or SIGINT. Raises what kept it from starting or ended it."""
-    stop = Stop()
-    with _signals(stop, config.path):
+    stop, reload = Stop(), asyncio.Event()
+    with _signals(stop, reload):
         async with running(config) as daemon:
-            on_ready(daemon)
-            # What is there now stays: no collection need look at it again (the longest one took
-            # 4 ms instead of 24 in the benchmark).
-            gc.freeze()
-            systemd.ready("answering")
-            log.info("ready", extra={"event": "ready"})
-            await _either(stop.asked, daemon.left)
+            async with _attended(daemon, reload):
+                on_ready(daemon)
+                # What is there now stays: no collection need look at it again (the longest one
+                # took 4 ms instead of 24 in the benchmark).
+                gc.freeze()
+                systemd.ready(ANSWERING)
+                log.info("ready", extra={"event": "ready"})
+                await _either(stop.asked, daemon.left)
             systemd.stopping("finishing answers")
             log.info("stopping", extra={"event": "stopping"})
             # 1. No new turns; messages are still recorded.
             # 2. Turns under way finish within the grace period, and
             # 3. the outboxes deliver what can be delivered. A second signal skips the waiting.
-            await _wind_down(daemon, stop, config.daemon.grace_seconds)
+            await _wind_down(daemon, stop, daemon.reload.config.daemon.grace_seconds)
             # 4. What is left is cancelled; it is on disk and taken up at the next start.
             log.info(
                 "stopped",
@@ -89,6 +99,23 @@ async def serve(config: Config, *, on_ready: Callable[[Daemon], None] = lambda _
                 },
             )
         # 5. Adapters, model processes and the store end as their contexts do.
+
+
+@asynccontextmanager
+async def _attended(daemon: Daemon, reload: asyncio.Event) -> AsyncIterator[None]:
+    """Somebody may ask for something, and systemd watches."""
+
+    async def reload_when_asked() -> None:
+        while True:
+            await reload.wait()
+            reload.clear()
+            with suppress(Exception):  # the log has it, and all is as it was
+                await daemon.reload()
+
+    async with listening(daemon.directory, {"reload": daemon.reload}), background() as tasks:
+        tasks.create_task(reload_when_asked(), name="reload")
+        tasks.create_task(watch.feed(daemon.silent, systemd.watchdog()), name="watchdog")
+        yield
 
 
 async def _either(*events: asyncio.Event) -> None:
@@ -117,17 +144,9 @@ async def _wind_down(daemon: Daemon, stop: Stop, grace: float) -> None:
 
 
 @contextmanager
-def _signals(stop: Stop, path: Path) -> Iterator[None]:
-    def reload() -> None:
-        try:
-            load(path)
-        except ConfigError as error:
-            log.error("the new configuration has mistakes, the old one stays:\n%s", error)
-        else:
-            log.warning("the new configuration is valid; restart to apply it")
-
+def _signals(stop: Stop, reload: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    handlers = {signal.SIGTERM: stop.ask, signal.SIGINT: stop.ask, signal.SIGHUP: reload}
+    handlers = {signal.SIGTERM: stop.ask, signal.SIGINT: stop.ask, signal.SIGHUP: reload.set}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
@@ -152,18 +171,24 @@ async def running(
     config.needs_bots()
     async with AsyncExitStack() as stack:
         # 1. The store, and with it the lock: nothing else is touched if another daemon runs.
-        store = await stack.enter_async_context(open_store(directory or config.daemon.data_dir))
-        await parts.settle_rooms(config, store)
-        await parts.settle_schedules(config, store)
+        directory = directory or config.daemon.data_dir
+        store = await stack.enter_async_context(open_store(directory))
+        await parts.settle(config, store)
 
         async def prompt_of(address: Address, platform_id: str) -> str:
             return await dispatcher.prompt_of(address, platform_id)
 
         # 2. The adapters, and the HTTP servers that some are mounted on.
+        pulses = {
+            name: watch.Pulse()
+            for name, table in config.adapters.items()
+            if isinstance(table, ChatConfig)
+        }
+        told = Told(config, store, prompt_of, {name: it.beat for name, it in pulses.items()})
         connected = {
             adapter.name: adapter
             for adapter in (
-                adapters(store) if adapters else parts.make_adapters(config, store, prompt_of)
+                adapters(store) if adapters else parts.make_adapters(config, store, told, prompt_of)
             )
         }
         ready: dict[str, bool | str] = {"daemon": "starting"}
@@ -175,13 +200,7 @@ async def running(
         # 3. The models and the bots that think with them.
         engines = await make_engines(config, stack, wanted(config), config.daemon.data_dir)
         judges.needs_labels(config, engines.classifiers)
-        librarians = {
-            name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
-        }
-        bots = {
-            name: parts.make_bot(config, name, engines, store, librarians.get(name))
-            for name in config.bots
-        }
+        bots = parts.make_bots(config, engines, store)
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
@@ -203,14 +222,25 @@ async def running(
         if config.records.directory is not None:
             journal = Journal(config.records.directory, await store.latest())
             lives.create_task(write_along(journal, store), name="records")
-        for name in librarians:
+        for name in knowledge.tables(config):
             lives.create_task(
                 knowledge.keep_fresh(config, name, engines), name=f"knowledge of {name}"
             )
-        habits = [one for name in bots if (one := make_habits(config, name, engines))]
-        if habits:
-            remembering = remember_along(store, dispatcher.turns.lull, habits)
-            lives.create_task(remembering, name="memory")
+        learning: asyncio.Task[None] | None = None
+
+        def remember(habits: Sequence[Habits]) -> None:
+            """Learn by these from now on; how far was learned is in the store."""
+            nonlocal learning
+            learning = lives.create_task(learn(learning, habits), name="memory")
+
+        async def learn(before: asyncio.Task[None] | None, habits: Sequence[Habits]) -> None:
+            if before is not None:
+                before.cancel()
+                await asyncio.wait([before])
+            if habits:
+                await remember_along(store, dispatcher.turns.lull, habits)
+
+        remember(all_habits(config, engines))
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()
@@ -218,15 +248,27 @@ async def running(
         for name, adapter in connected.items():
             ready[name] = True
             lives.create_task(
-                keep(adapter, dispatcher.deliver, ready, left), name=f"adapter {name}"
+                keep(adapter, dispatcher.deliver, ready, left, pulse=pulses.get(name)),
+                name=f"adapter {name}",
             )
+        stores_pulse = watch.Pulse()
+        lives.create_task(watch.ask_store(store, stores_pulse), name="store")
         lives.create_task(clock.run(), name="schedules")
         ready["daemon"] = True
+
+        def silent() -> list[str]:
+            beating = {"store": stores_pulse, **pulses}
+            hanging = [name for name, pulse in beating.items() if pulse.left < -watch.GRACE]
+            return [*hanging, *engines.silent()]
+
         yield Daemon(
             store=store,
             dispatcher=dispatcher,
             outboxes=outboxes,
             adapters=connected,
             servers=servers,
+            reload=Reload(config, store, dispatcher, clock, engines, connected, told, remember),
+            silent=silent,
+            directory=directory,
             left=left,
         )

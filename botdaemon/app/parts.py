@@ -11,13 +11,13 @@ from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.app.personas import examples, persona, shares
-from botdaemon.app.sound import make_aloud, make_listening, speaking
+from botdaemon.app.sound import make_aloud, make_listening
+from botdaemon.app.told import Told, file_limit, served, shared
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
 from botdaemon.bots.telling import Telling, ToldBot
 from botdaemon.bots.text import TextBot
-from botdaemon.commands import offered
 from botdaemon.config import (
     BotConfig,
     CannedBotConfig,
@@ -26,7 +26,6 @@ from botdaemon.config import (
     DiffusersConfig,
     ImageBotConfig,
     SlackConfig,
-    TerminalConfig,
     TextBotConfig,
     WebConfig,
     read_token,
@@ -34,7 +33,7 @@ from botdaemon.config import (
 from botdaemon.dispatcher import TEXT, Arranging, House, Limits
 from botdaemon.governor import Governor, RoomRules, Rules
 from botdaemon.memory import briefing_of
-from botdaemon.ports import Adapter, Bot, Briefing, Courier, Painter, PromptOf, Surroundings
+from botdaemon.ports import Adapter, Bot, Briefing, Courier, Painter, PromptOf
 from botdaemon.routes import Router, Triggers
 from botdaemon.timetable import quiet_hours
 from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
@@ -52,7 +51,9 @@ def _mirrors(config: Config) -> list[str]:
     return [name for name, table in config.adapters.items() if isinstance(table, WebConfig)]
 
 
-async def settle_rooms(config: Config, store: Store) -> None:
+async def settle(config: Config, store: Store) -> None:
+    """What is on disk of the configuration is as it says now, in one transaction. Raises `Refused`
+    for a schedule that never comes."""
     rooms = {
         name: Room(id=0, name=name, bots=tuple(table.bots), host=table.host, configured=True)
         for name, table in config.rooms.items()
@@ -62,11 +63,7 @@ async def settle_rooms(config: Config, store: Store) -> None:
         for name, table in config.rooms.items()
         for channel in table.channels
     }
-    await store.settle_rooms(rooms, channels, mirrors=_mirrors(config), bots=config.bots)
-
-
-async def settle_schedules(config: Config, store: Store) -> None:
-    await store.settle_schedules(
+    scheduled = (
         Schedule(
             name=table.name,
             bot=table.bot,
@@ -79,6 +76,9 @@ async def settle_schedules(config: Config, store: Store) -> None:
             jitter=60 * table.jitter_minutes,
         )
         for table in config.schedules
+    )
+    await store.settle_rooms(
+        rooms, channels, mirrors=_mirrors(config), bots=config.bots, scheduled=scheduled
     )
 
 
@@ -104,22 +104,22 @@ def _hours(text: str) -> QuietHours | None:
     return quiet_hours(text) if text else None
 
 
-def make_adapters(config: Config, store: Store, prompt_of: PromptOf) -> Iterator[Adapter]:
+def make_adapters(
+    config: Config, store: Store, told: Told, prompt_of: PromptOf
+) -> Iterator[Adapter]:
     for name, table in config.adapters.items():
         make = imports.named(imports.ADAPTERS[table.kind])
         if isinstance(table, WebConfig):
-            about = {bot: one.about for bot, one in config.bots.items()}
             yield make(
                 name,
                 store,
-                about,
+                told.about,
                 config.limits.message_characters,
-                file_limit=_file_limit(config),
+                file_limit=file_limit(config),
                 prompt_of=prompt_of,
             )
         elif isinstance(table, ChatConfig):
-            around = surroundings(config, name, store, prompt_of)
-            yield make(name, table, *tokens(config, name), around)
+            yield make(name, table, *tokens(config, name), told.around[name])
         else:
             yield make(name, table.bot)
 
@@ -133,45 +133,6 @@ def tokens(config: Config, name: str) -> list[str]:
     for token in named:
         logs.redact(token)
     return named
-
-
-def surroundings(
-    config: Config, name: str, store: Store, prompt_of: PromptOf | None = None
-) -> Surroundings:
-    """What the adapter of a chat platform is told of the house."""
-    bots = _served(config, name)
-    draws = any(isinstance(table, ImageBotConfig) for table in config.bots.values())
-    return Surroundings(
-        shelf=store,
-        bots={bot: config.bots[bot].about for bot in bots},
-        pictures={bot: url for bot in bots if (url := config.bots[bot].picture)},
-        commands=offered(draws=draws, speaks=bool(speaking(config))),
-        shared=_shared(config, name),
-        file_limit=_file_limit(config),
-        prompt_of=prompt_of,
-    )
-
-
-def _file_limit(config: Config) -> int:
-    """Bytes of the largest file that is taken in."""
-    return config.limits.file_megabytes * 1_000_000
-
-
-def _served(config: Config, adapter: str) -> tuple[str, ...]:
-    """The bots that an adapter's account speaks for, the default first."""
-    table = config.adapters.get(adapter)
-    if isinstance(table, TerminalConfig):
-        return (table.bot,)
-    named = table.bots if isinstance(table, ChatConfig) else ()
-    return tuple(named or config.bots)
-
-
-def _shared(config: Config, adapter: str) -> frozenset[str]:
-    """The channels of an adapter that are part of a room."""
-    channels = (
-        channel.split(":", 1) for room in config.rooms.values() for channel in room.channels
-    )
-    return frozenset(channel for owner, channel in channels if owner == adapter)
 
 
 def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str]) -> Server:
@@ -264,6 +225,16 @@ def make_bot(
             )
 
 
+def make_bots(config: Config, engines: Engines, store: Store) -> dict[str, Bot]:
+    """All of them."""
+    librarians = {
+        name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
+    }
+    return {
+        name: make_bot(config, name, engines, store, librarians.get(name)) for name in config.bots
+    }
+
+
 def _briefings(
     config: Config,
     name: str,
@@ -307,7 +278,7 @@ def make_house(
     changed: Callable[[], None] = lambda: None,
 ) -> House:
     """`changed` is told when a schedule may be due earlier than the next one was."""
-    serving = {name: _served(config, name) for name in adapters}
+    serving = {name: served(config, name) for name in adapters}
     chats = {
         name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)
     }
@@ -339,7 +310,7 @@ def make_house(
         serving=serving,
         route=Router(triggers, serving, free=free, bots_in_a_row=config.limits.bots_in_a_row),
         access=Access({name: table.access for name, table in chats.items()}),
-        ours={name: free[name] | _shared(config, name) for name in chats},
+        ours={name: free[name] | shared(config, name) for name in chats},
         stale=60 * config.limits.stale_minutes,
         limits=Limits(
             queue=config.limits.queue,

@@ -38,6 +38,9 @@ class DaemonConfig(Table):
     """the shape of log lines; auto looks at where they go"""
     grace_seconds: Seconds = 20.0
     """how long running turns may still take when the daemon stops"""
+    confine_models: bool = True
+    """whether model processes reach no network and no file but their models'; they have no token
+    either way"""
 
 
 class LimitsConfig(Table):

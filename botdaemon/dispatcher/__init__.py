@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -76,14 +77,22 @@ class Dispatcher:
 
     def __init__(self, store: Store, house: House, post: Post, tasks: asyncio.TaskGroup) -> None:
         self._store = store
-        self._house = house
         self._post = post
+        self._since = time.monotonic()
+        self.turns = Turns(store, house.limits, tasks)
+        self._tasks = tasks
+        self.move_into(house)
+
+    def move_into(self, house: House) -> None:
+        """Live by this house from now on, wholly: nothing is awaited in between. A turn that thinks
+        already is finished by the bot that began it."""
+        store, post, tasks = self._store, self._post, self._tasks
+        self._house = house
         speaking = Speaking(store, house.aloud)
         self._mouth = Mouth(store, house.couriers, post, house.manners, speaking, house.clock)
         self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
-        self.turns = Turns(
-            store,
+        self.turns.live_by(
             house.bots,
             house.lines,
             house.history,
@@ -92,7 +101,6 @@ class Dispatcher:
             Hearing(store, self._mouth, self._ears, house.listening),
             speaking,
             house.limits,
-            tasks,
         )
         self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
         self._desk = Desk(store, house.access, house.about, house.serving, house.ours)
@@ -109,6 +117,7 @@ class Dispatcher:
             Linking(store, self._mouth),
             house.access,
             house.status,
+            self._since,
         )
 
     async def recover(self) -> None:

@@ -58,7 +58,7 @@ class Line:
     @asynccontextmanager
     async def slot(self, turn: int, who: int, moved: Moved) -> AsyncIterator[None]:
         """Wait in line, then hold a slot for as long as the context lasts."""
-        if self._free:
+        if self._free > 0:
             self._free -= 1
             self._serve(who)
         else:
@@ -82,7 +82,7 @@ class Line:
             raise
 
     def _release(self) -> None:
-        while self._waiting:
+        while self._waiting and self._free >= 0:
             ticket = self._waiting[min(self._waiting, key=self._last_call)][0]
             self._leave(ticket)
             if not ticket.called.done():  # else cancelled at this moment
@@ -92,6 +92,13 @@ class Line:
         self._free += 1
         if self._free == self.slots:
             self._served.clear()  # whoever comes now finds nobody before them
+
+    def resize(self, slots: int) -> None:
+        """Serve so many at a time from now on. Nobody who is served already has to leave."""
+        more, self.slots = slots - self.slots, slots
+        for _ in range(more):
+            self._release()
+        self._free += min(more, 0)  # below 0 until enough of those who are served have left
 
     def _serve(self, who: int) -> None:
         self._calls += 1

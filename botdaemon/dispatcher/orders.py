@@ -69,7 +69,9 @@ class Orders:
         linking: Linking,
         access: Access,
         status: Callable[[], list[str]],
+        since: float,
     ) -> None:
+        """`since`: when the daemon started, by the monotonic clock."""
         self._store = store
         self._turns = turns
         self._mouth = mouth
@@ -83,7 +85,7 @@ class Orders:
         self._access = access
         self._status = status
         self._accounts = Accounts(store, access)
-        self._since = time.monotonic()
+        self._since = since
 
     async def carry_out(self, order: Order) -> str:
         """Raises `KeyError` for a name that is no command's, and `Refused` for what the person

@@ -118,36 +118,14 @@ class _Course:
 
 
 class Turns:
-    """Runs turns. `tasks` owns the actors; cancelling them leaves their turns to the next start."""
+    """Runs turns, by the rules that `live_by` gives. `tasks` owns the actors; cancelling them
+    leaves their turns to the next start."""
 
-    def __init__(
-        self,
-        store: Store,
-        bots: Mapping[str, Bot],
-        lines: Mapping[str, str],
-        history: Mapping[str, int],
-        mouth: Mouth,
-        ears: Ears,
-        hearing: Hearing,
-        speaking: Speaking,
-        limits: Limits,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
+    def __init__(self, store: Store, limits: Limits, tasks: asyncio.TaskGroup) -> None:
         self._store = store
-        self._bots = bots
-        self._history = history
-        self._mouth = mouth
-        self._ears = ears
-        self._hearing = hearing
-        self._speaking = speaking
-        self._limits = limits
         self._tasks = tasks
-        self._line_names = lines
-        self._lines = {
-            name: Line(limits.turns_at_once if name == TEXT else 1) for name in lines.values()
-        }
-        self._rates = Rates(limits.per_person, limits.per_channel, limits.per_server)
-        self._bots_met = Meter(limits.to_bots, 3600.0)
+        self._lines: dict[str, Line] = {}
+        self._limit(limits)
         self._actors: dict[int, _Actor] = {}
         self._asked: Counter[int] = Counter()  # open turns by the identity that asked
         self._joined_at: dict[int, float] = {}  # turn -> when a message last joined it
@@ -156,6 +134,37 @@ class Turns:
         self._quiet.set()
         self._thinking: set[int] = set()
         self.lull = Lull()
+
+    def live_by(
+        self,
+        bots: Mapping[str, Bot],
+        lines: Mapping[str, str],
+        history: Mapping[str, int],
+        mouth: Mouth,
+        ears: Ears,
+        hearing: Hearing,
+        speaking: Speaking,
+        limits: Limits,
+    ) -> None:
+        """Other rules from now on; whoever waits keeps the place in line."""
+        self._bots = bots
+        self._line_names = lines
+        self._history = history
+        self._mouth = mouth
+        self._ears = ears
+        self._hearing = hearing
+        self._speaking = speaking
+        if limits != self._limits:
+            self._limit(limits)
+        for name in lines.values():
+            slots = limits.turns_at_once if name == TEXT else 1
+            self._lines.setdefault(name, Line(slots)).resize(slots)
+
+    def _limit(self, limits: Limits) -> None:
+        """What was counted by other limits is forgotten."""
+        self._limits = limits
+        self._rates = Rates(limits.per_person, limits.per_channel, limits.per_server)
+        self._bots_met = Meter(limits.to_bots, 3600.0)
 
     @property
     def running(self) -> int:

@@ -138,14 +138,22 @@ class Store:
         *,
         mirrors: Collection[str],
         bots: Collection[str],
+        scheduled: Iterable[Schedule] | None = None,
     ) -> None:
         """Make the rooms on disk those of the configuration; `mirrors` are the adapters that show
-        every room, `bots` the names a new room may have."""
-        self._mirrors = frozenset(mirrors)
+        every room, `bots` the names a new room may have. `scheduled` are the configured schedules,
+        settled in the same transaction; None leaves them as they are."""
+        shown = frozenset(mirrors)
+        wanted = None if scheduled is None else tuple(scheduled)
+
+        def work(db: sqlite3.Connection) -> None:
+            rooms.settle(db, configured, channels, shown, self._clock())
+            if wanted is not None:
+                schedules.settle(db, wanted, self._clock())
+
+        await self._write(work)
+        self._mirrors = shown
         self._bots = frozenset(bots)
-        await self._write(
-            lambda db: rooms.settle(db, configured, channels, self._mirrors, self._clock())
-        )
 
     async def create_room(self, name: str, bots: Sequence[str], host: str | None = None) -> Room:
         name = name.strip()
@@ -376,6 +384,10 @@ class Store:
         return None if row is None else await archive.find_room(self._readers, row[0])
 
     # --- writing first -----------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """Return when the writer has ended a transaction that changes nothing."""
+        await self._write(lambda db: None)
 
     async def settle_schedules(self, configured: Iterable[Schedule]) -> None:
         """Make the configured schedules on disk those of the configuration."""
