@@ -95,6 +95,10 @@ class ModelSpec:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
         return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
 
+    def reads(self, directory: str) -> list[str]:
+        """What its process has to read, once it is resolved."""
+        return [directory]
+
     def need(self, name: str) -> Need:
         """What it asks of its device, for the ledger."""
         return Need(
@@ -180,6 +184,10 @@ class SpeechSpec(ModelSpec):
     def resolve(self, base: Path) -> Path:
         path = str(base / Path(self.path).expanduser()) if self.path else ""
         return sound_files.speech(path, self.language)
+
+    def reads(self, directory: str) -> list[str]:
+        # What a Piper voice needs to know lies beside it.
+        return [directory, f"{directory}.json"] if directory.endswith(".onnx") else [directory]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -583,7 +591,11 @@ class ModelProcess(Lasting):
                 "memory": self._memory,
                 "confined": self._confined,
                 # By their links: another version may be switched to.
-                "readable": [frame["directory"] for frame in self._frames.values()],
+                "readable": [
+                    path
+                    for name, frame in self._frames.items()
+                    for path in self._specs[name].reads(frame["directory"])
+                ],
                 "models": self._frames | told,
             }
         )
