@@ -22,7 +22,7 @@ from botdaemon.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AsyncExitStack
     from pathlib import Path
 
@@ -37,6 +37,8 @@ class Engines:
     image: Mapping[str, ImageEngine]
     classifiers: Mapping[str, Classifier]
     status: Callable[[], list[str]]
+    #: of each model process a `models.process.Status`
+    processes: Callable[[], Sequence[Any]] = tuple
 
 
 def wanted(config: Config) -> set[str]:
@@ -98,7 +100,13 @@ async def make_engines(
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
                 (image if table.api == "images" else text)[name] = engine
     _fall_back(chosen, text, image)
-    return Engines(text, image, classifiers, lambda: _status(chosen, fleet))
+    return Engines(
+        text,
+        image,
+        classifiers,
+        lambda: _status(chosen, fleet),
+        lambda: fleet.status() if fleet is not None else (),
+    )
 
 
 def footprints_file(directory: Path) -> Path:

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING
 from botdaemon import systemd
 from botdaemon.app import imports, judges, parts
 from botdaemon.app.engines import make_engines, wanted
-from botdaemon.app.keep import keep
+from botdaemon.app.gauges import Gauges, Sources, watch_lag
+from botdaemon.app.keep import is_up, keep
 from botdaemon.app.memory import make_habits
 from botdaemon.config import Config, WebConfig, load
 from botdaemon.dispatcher import Dispatcher
 from botdaemon.errors import ConfigError
 from botdaemon.memory import remember_along
+from botdaemon.metrics import Metrics
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
 from botdaemon.schedule import Clock
 from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
+from botdaemon.types import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -152,7 +155,11 @@ async def running(
     config.needs_bots()
     async with AsyncExitStack() as stack:
         # 1. The store, and with it the lock: nothing else is touched if another daemon runs.
-        store = await stack.enter_async_context(open_store(directory or config.daemon.data_dir))
+        metrics = Metrics()
+        gauges = Gauges(metrics)
+        store = await stack.enter_async_context(
+            open_store(directory or config.daemon.data_dir, metrics=metrics)
+        )
         await parts.settle_rooms(config, store)
         await parts.settle_schedules(config, store)
 
@@ -168,7 +175,9 @@ async def running(
         }
         ready: dict[str, bool | str] = {"daemon": "starting"}
         servers = {
-            name: await stack.enter_async_context(parts.make_server(config, name, adapter, ready))
+            name: await stack.enter_async_context(
+                parts.make_server(config, name, adapter, ready, gauges)
+            )
             for name, adapter in connected.items()
             if isinstance(config.adapters.get(name), WebConfig)
         }
@@ -178,7 +187,10 @@ async def running(
         bots = {name: parts.make_bot(config, name, engines, store) for name in config.bots}
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
-        outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
+        metrics.expect(adapters=connected, bots=bots, reasons=Reason)
+        outboxes = Outboxes(
+            connected, store, await stack.enter_async_context(background()), metrics
+        )
         house = parts.make_house(
             config,
             bots,
@@ -186,6 +198,7 @@ async def running(
             engines.status,
             lambda: clock.wake(),
             engines.classifiers,
+            metrics,
         )
         dispatcher = Dispatcher(
             store,
@@ -199,6 +212,15 @@ async def running(
             bots=house.bots,
             painters=house.painters,
             take=dispatcher.turns.take,
+            metrics=metrics,
+        )
+        gauges.sources = Sources(
+            store=store,
+            turns=dispatcher.turns,
+            queue=config.limits.queue,
+            adapters=connected,
+            up=lambda name: is_up(connected[name], ready),
+            processes=engines.processes,
         )
         lives = await stack.enter_async_context(background())
         if config.records.directory is not None:
@@ -215,9 +237,10 @@ async def running(
         for name, adapter in connected.items():
             ready[name] = True
             lives.create_task(
-                keep(adapter, dispatcher.deliver, ready, left), name=f"adapter {name}"
+                keep(adapter, dispatcher.deliver, ready, left, metrics), name=f"adapter {name}"
             )
         lives.create_task(clock.run(), name="schedules")
+        lives.create_task(watch_lag(metrics), name="lag")
         ready["daemon"] = True
         yield Daemon(
             store=store,

@@ -8,6 +8,7 @@ from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import crowds, imports, judges
 from botdaemon.app.feelings import make_briefings, make_character
+from botdaemon.app.gauges import CONTENT_TYPE
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.app.personas import examples, persona, shares
@@ -33,16 +34,18 @@ from botdaemon.config import (
 from botdaemon.dispatcher import TEXT, Arranging, House, Limits
 from botdaemon.governor import Governor, RoomRules, Rules
 from botdaemon.memory import briefing_of
+from botdaemon.metrics import Metrics
 from botdaemon.ports import Adapter, Bot, Briefing, Courier, Painter, PromptOf, Surroundings
 from botdaemon.routes import Router, Triggers
 from botdaemon.timetable import quiet_hours
 from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
-from botdaemon.web import Server
+from botdaemon.web import Server, metrics_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from botdaemon.app.engines import Engines
+    from botdaemon.app.gauges import Gauges
     from botdaemon.ports import Briefing, Classifier
     from botdaemon.store import Store
 
@@ -173,7 +176,9 @@ def _shared(config: Config, adapter: str) -> frozenset[str]:
     return frozenset(channel for owner, channel in channels if owner == adapter)
 
 
-def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str]) -> Server:
+def make_server(
+    config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str], gauges: Gauges
+) -> Server:
     table = config.adapters[name]
     if not isinstance(table, WebConfig):
         raise TypeError(f"{name} has no server")
@@ -183,7 +188,7 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     return Server(
         table.host,
         table.port,
-        mounts=[adapter.mount],
+        mounts=[adapter.mount, metrics_page(gauges.page, CONTENT_TYPE)],
         ready=lambda: ready,
         token=token,
         hosts=table.host_names,
@@ -292,6 +297,7 @@ def make_house(
     status: Callable[[], list[str]],
     changed: Callable[[], None] = lambda: None,
     classifiers: Mapping[str, Classifier] | None = None,
+    metrics: Metrics | None = None,
 ) -> House:
     """`classifiers` are those that look through what is said; `changed` is told when a schedule may
     be due earlier than the next one was."""
@@ -353,4 +359,5 @@ def make_house(
         manners=dict(make_manners(config, classifiers or {})),
         characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=status,
+        metrics=metrics or Metrics(),
     )

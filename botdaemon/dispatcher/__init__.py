@@ -73,7 +73,7 @@ class Dispatcher:
         self._store = store
         self._house = house
         self._post = post
-        self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
+        self._mouth = Mouth(store, house.couriers, post, house.manners, house.metrics, house.clock)
         self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns = Turns(
@@ -85,6 +85,7 @@ class Dispatcher:
             self._ears,
             house.limits,
             tasks,
+            house.metrics,
         )
         self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
         self._desk = Desk(store, house.access, house.about, house.serving, house.ours)
@@ -158,6 +159,8 @@ class Dispatcher:
         if typed or unknown:
             event = replace(event, message=replace(said, kind=Kind.COMMAND))
         recorded = await self._recorded(self._store.record_posted(event, route, self._relay, want))
+        if not recorded.duplicate:
+            self._house.metrics.received.labels(said.address.adapter).inc()
         if recorded.duplicate or event.past:
             return recorded.message
         self._post.post(recorded.relayed)
@@ -323,6 +326,7 @@ class Dispatcher:
             )
         )
         if not recorded.duplicate:
+            self._house.metrics.received.labels(event.address.adapter).inc()
             self._post.post(recorded.relayed)
             for obligation in recorded.obligations:
                 await self.turns.accept(obligation, server=event.server)

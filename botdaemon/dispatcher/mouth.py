@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from botdaemon.metrics import Metrics
     from botdaemon.ports import Traits
     from botdaemon.store import Store
 
@@ -55,12 +56,14 @@ class Mouth:
         couriers: Mapping[str, Traits],
         post: Post,
         manners: Mapping[str, Manners],
+        metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._couriers = couriers
         self._post = post
         self._manners = manners
+        self._metrics = metrics
         self._clock = clock
         self._apologies: dict[tuple[int, int, str], float] = {}
 
@@ -114,7 +117,7 @@ class Mouth:
         )
         origin = draft.origin and replace(draft.origin, usage=draft.usage)
         await self._store.say(said, letters, close=close, origin=origin)
-        self._post.post(obligation.addresses)
+        self._said(obligation.addresses)
         return close
 
     async def apologise(
@@ -167,7 +170,7 @@ class Mouth:
             close=close,
             error=error,
         )
-        self._post.post(addresses)
+        self._said(addresses)
 
     async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> int:
         """The daemon's words at one address, outside any turn; returns the message's id."""
@@ -178,8 +181,15 @@ class Mouth:
         if (traits := self._couriers.get(address.adapter)) is not None:
             letters = write(address, render.split(text, traits).parts, only_for=only_for)
         message = await self._store.say(said, letters)
-        self._post.post([address])
+        self._said([address])
         return message
+
+    def _said(self, addresses: Sequence[Address]) -> None:
+        """There is something for these addresses; a mirror shows it by itself."""
+        self._post.post(addresses)
+        for address in addresses:
+            if address.adapter not in self._couriers:
+                self._metrics.sent.labels(address.adapter).inc()
 
     async def _letters(
         self,
