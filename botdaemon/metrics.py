@@ -1,9 +1,9 @@
 """What is counted while the daemon runs, for Prometheus. Knows no part of the house: whoever counts
 something is handed a `Metrics`, and what is a state is read when it is asked for (`app.gauges`).
 
-Labels are names of the configuration and words of ours, never people, rooms or texts. Counters begin
-at 0 with the process, as Prometheus expects; what is taken up again after a crash is counted once,
-by the process that finishes it. Names follow https://prometheus.io/docs/practices/naming/.
+Labels are names of the configuration and words of ours, never people, rooms or texts. Counters
+begin at 0 with the process, as Prometheus expects; what is taken up again after a crash is counted
+once, by the process that finishes it. Names follow https://prometheus.io/docs/practices/naming/.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ WRITING = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5
 LAGGING = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 #: how a turn can end, see ARCHITECTURE.md; "left" is one that the next process takes up
-OUTCOMES = (
-    *("answered", "silent", "stopped", "refused", "failed", "dead", "gone", "left"),
-)  # fmt: skip
-#: why a letter is tried again: the platform asked to wait, it was certainly not sent, or nobody knows
+OUTCOMES = ("answered", "silent", "stopped", "refused", "failed", "dead", "gone", "left")
+#: why a letter is tried again: the platform asked to wait, it was certainly not sent, or nobody
+#: knows whether it was
 POSTPONED = ("rate limit", "not sent", "unknown")
 #: why an adapter's connection ended
 ENDED = ("down", "fault", "refused")

@@ -135,7 +135,7 @@ def _groups(proc: Path, cgroups: Path) -> Iterator[Path]:
 
 @contextmanager
 def _nvml() -> Iterator[Any]:
-    """NVML for as long as the context lasts; None where there are no cards, or they cannot be asked."""
+    """NVML for as long as the context lasts; None where there are no cards to ask."""
     try:
         import pynvml  # type: ignore[import-untyped]  # it has no types
     except ImportError:

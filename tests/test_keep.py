@@ -9,6 +9,7 @@ import pytest
 
 from botdaemon.app.keep import Pauses, keep
 from botdaemon.errors import AdapterDown, AdapterRefused
+from botdaemon.metrics import Metrics
 from botdaemon.tasks import background
 
 SOON = Pauses(first=0.01, longest=10.0)
@@ -32,7 +33,7 @@ class Line:
 async def kept(adapter: Any) -> dict[str, bool | str]:
     ready: dict[str, bool | str] = {"line": True}
     left = asyncio.Event()
-    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, SOON)
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, Metrics(), SOON)
     return ready
 
 

@@ -1,5 +1,5 @@
-"""What Prometheus is shown: what was counted (`metrics`), and states as they are at that moment. Knows
-every part that has one, and counts nothing itself but how late the event loop is."""
+"""What Prometheus is shown: what was counted (`metrics`), and states as they are at that moment.
+Knows every part that has one, and counts nothing itself but how late the event loop is."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ class _All:
     states: Sequence[Metric]
 
     def collect(self) -> Iterator[Metric]:
-        yield from self.metrics.registry.collect()
+        for family in self.metrics.registry.collect():
+            # When each series began is OpenMetrics' affair; here it would double their number.
+            family.samples = [one for one in family.samples if not one.name.endswith("_created")]
+            yield family
         yield from self.states
 
 
