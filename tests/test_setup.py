@@ -26,6 +26,7 @@ DOCUMENTS = (
     "docs/personas.md",
     "docs/relationships.md",
     *("docs/memory.md", "docs/relationships.md"),
+    "docs/monitoring.md",
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
