@@ -9,7 +9,7 @@ import pytest
 
 from botdaemon.app.keep import Pauses, keep
 from botdaemon.errors import AdapterDown, AdapterRefused
-from botdaemon.metrics import Metrics
+from botdaemon.metrics import ENDED, Metrics
 from botdaemon.tasks import background
 
 SOON = Pauses(first=0.01, longest=10.0)
@@ -30,10 +30,11 @@ class Line:
             raise self.ends.pop(0)
 
 
-async def kept(adapter: Any) -> dict[str, bool | str]:
+async def kept(adapter: Any, metrics: Metrics | None = None) -> dict[str, bool | str]:
     ready: dict[str, bool | str] = {"line": True}
     left = asyncio.Event()
-    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, Metrics(), SOON)
+    metrics = metrics or Metrics()
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, metrics, SOON)
     return ready
 
 
@@ -61,6 +62,18 @@ async def test_a_fault_of_an_adapter_is_its_own_affair_and_it_comes_back(
 
     assert await kept(line) == {"line": True}
     assert "KeyError" in caplog.text
+
+
+async def test_the_ends_of_an_adapter_are_counted_by_how_it_ended() -> None:
+    metrics = Metrics()
+    await kept(Line(AdapterDown("no"), KeyError("x"), AdapterRefused("never")), metrics)
+
+    assert {
+        reason: metrics.registry.get_sample_value(
+            "botdaemon_adapter_connections_ended_total", {"adapter": "line", "reason": reason}
+        )
+        for reason in ENDED
+    } == dict.fromkeys(ENDED, 1)
 
 
 def test_the_pauses_double_up_to_the_longest_and_differ() -> None:
