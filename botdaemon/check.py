@@ -20,6 +20,7 @@ from botdaemon.config import (
     ChatConfig,
     ClassifierConfig,
     DiffusersConfig,
+    EmbedderConfig,
     FiltersConfig,
     ImageBotConfig,
     ModelConfig,
@@ -113,13 +114,15 @@ def check(
     lines: Lines,
     misfits: Misfits = dict,
     too_slow: TooSlow = lambda _: False,
+    knowledge: Iterable[Finding] = (),
     labels: LabelProblems = tuple,
 ) -> Report:
-    """Look at everything the configuration names."""
+    """Look at everything the configuration names. `knowledge`: what was found of bots' files."""
     return Report(
         (
             *_findings(config, inspect, weigh, lines, misfits, labels),
             *_filters(config, too_slow),
+            *knowledge,
         )
     )
 
@@ -149,7 +152,7 @@ def _findings(
             yield _ok(f"models.{name}: {inspect(model)}")
             usable.add(name)
         except BotdaemonError as error:
-            local = TransformersConfig | DiffusersConfig | ClassifierConfig
+            local = TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig
             hub = isinstance(model, local) and model.hub
             key = "hub" if hub else "path"
             yield from _problems(config, ("models", name, key), error)

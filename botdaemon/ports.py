@@ -1,8 +1,9 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, and a
-`Classifier` looks through what is said. All of them are structural: nothing inherits from them.
+`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, an
+`Embedder` finds what it knows, and a `Classifier` looks through what is said. All of them are
+structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from botdaemon.types import (
     ClassifierCard,
     CommandSpec,
     Draft,
+    EmbedderCard,
     Event,
     File,
     ImageCard,
@@ -281,3 +283,15 @@ class ImageEngine(Protocol):
 
     def read(self, picture: bytes) -> ImageRequest | None:
         """What a picture was drawn with, from its metadata; None for one that is not ours."""
+
+
+class Embedder(Protocol):
+    """Puts the meaning of texts into vectors: the closer two point, the more alike the texts."""
+
+    @property
+    def card(self) -> EmbedderCard: ...
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        """A vector for each text: `card.dimension` floats of 32 bits, little-endian, of length 1.
+        `question`: they are what people ask, rather than what is looked through. Raises
+        `EngineFailed`, `EngineDied` or `ModelUnusable`."""

@@ -388,6 +388,25 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of a file that a bot knows, as headings, pages and paragraphs divide it."""
+
+    #: where the file lies in its folder, such as "policies/returns.md"
+    file: str
+    text: str
+    #: the headings that it stands under, as "Returns > Refunds"
+    heading: str = ""
+    #: of a PDF: where it begins and ends, from 1
+    page: int = 0
+    last_page: int = 0
+    #: of other files: the line on which it begins, from 1
+    line: int = 0
+    #: its place among the passages of its file, from 0
+    number: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What an answer cost."""
 
@@ -745,6 +764,30 @@ class Finding:
 
 
 # --- engines ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """Texts whose meaning is wanted as vectors."""
+
+    #: the name of the embedder; filled in by its engine
+    model: str = ""
+    texts: tuple[str, ...]
+    #: what people ask, rather than what is looked through: many models are told which it is
+    question: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderCard:
+    """What is known of an embedder without loading it."""
+
+    #: numbers in a vector
+    dimension: int
+    #: tokens of a text that it reads; the rest is cut off
+    context: int
+    #: another one where the same text may get another vector
+    identity: str
+
 
 Role = Literal["system", "user", "assistant"]
 

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from models.process import ModelClassifier, ModelImageEngine, ModelTextEngine, Status
+    from models.process import (
+        ModelClassifier,
+        ModelEmbedder,
+        ModelImageEngine,
+        ModelTextEngine,
+        Status,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +149,9 @@ class Fleet(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._of[model].image(model)
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._of[model].embedder(model)
 
     def classifier(self, model: str) -> ModelClassifier:
         return self._of[model].classifier(model)

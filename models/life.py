@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Inbox = asyncio.Queue[Piece | Progress | Picture | dict[str, float] | BotdaemonError | None]
-"""What comes of a request: labels are a dict; after a picture's last there is None."""
+Inbox = asyncio.Queue[
+    Piece | Progress | Picture | list[bytes] | dict[str, float] | BotdaemonError | None
+]
+"""What comes of a request: vectors are a list, labels a dict; after a picture's last there is
+None."""
 
 _ERRORS: dict[str, type[BotdaemonError]] = {e.__name__: e for e in (EngineFailed, ModelUnusable)}
 
@@ -105,6 +108,9 @@ class Life:
             case {"is": "drawn", "id": id}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(None)
+            case {"is": "vectors", "id": id, "vectors": packed}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(frames.unpack_vectors(packed))
             case {"is": "classified", "id": id, "labels": labels}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(dict(labels))

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Literal
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
     ClassifierCard,
+    EmbedderCard,
+    EmbedRequest,
     ImageCard,
     ImageRequest,
     ModelCard,
@@ -32,13 +34,14 @@ from botdaemon.types import (
 )
 from models import formats, frames, labels, preflight
 from models.devices import ORDER, Reading
+from models.embed import layout
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
 from models.live import Lookout, log_kept
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from models.live import Edition, Editions
@@ -82,9 +85,15 @@ class ModelSpec:
     @property
     def kind(self) -> preflight.Kind:
         """What sort of model it is."""
-        if isinstance(self, ClassifierSpec):
-            return "classifier"
-        return "text" if isinstance(self, TextSpec) else "image"
+        match self:
+            case TextSpec():
+                return "text"
+            case EmbedderSpec():
+                return "embedder"
+            case ClassifierSpec():
+                return "classifier"
+            case _:
+                return "image"
 
     def resolve(self, base: Path) -> Path:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
@@ -127,6 +136,14 @@ class ImageSpec(ModelSpec):
 
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderSpec(ModelSpec):
+    """An embedder."""
+
+    #: texts at once
+    batch: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +253,29 @@ class ModelImageEngine:
         return metadata.read(picture)
 
 
+class ModelEmbedder:
+    """An embedder of a process: an `Embedder`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: EmbedderCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> EmbedderCard:
+        return self._card
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        request = EmbedRequest(model=self._model, texts=tuple(texts), question=question)
+        life = await self._process.life()
+        with life.request("embed", asdict(request)) as inbox:
+            vectors = await inbox.get()
+        if isinstance(vectors, BotdaemonError):
+            raise vectors
+        assert isinstance(vectors, list)
+        return vectors
+
+
 class ModelClassifier:
     """A classifier of a process: a `Classifier`."""
 
@@ -287,6 +327,7 @@ class ModelProcess(Lasting):
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
+        self._embedders: dict[str, ModelEmbedder] = {}
         self._classifiers: dict[str, ModelClassifier] = {}
         self._restarts = 0
         self._footprints = {name: spec.footprint for name, spec in models.items()}
@@ -314,6 +355,9 @@ class ModelProcess(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._images[model]
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._embedders[model]
 
     def classifier(self, model: str) -> ModelClassifier:
         return self._classifiers[model]
@@ -389,6 +433,9 @@ class ModelProcess(Lasting):
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
+                return told | {"kind": spec.kind}
+            case EmbedderSpec():
+                self._embedders[name] = ModelEmbedder(self, name, layout.load(directory).card)
                 return told | {"kind": spec.kind}
             case ClassifierSpec():
                 self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))

@@ -596,7 +596,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "classifier", "most_characters", "messages", "crowd"),
-    *("examples", "budget", "enrich", "checker"),
+    *("examples", "budget", "enrich", "checker", "knowledge"),
     *("stages", "moods", "memory"),
 )
 
@@ -653,7 +653,7 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         config = parse("\n".join(kept), EXAMPLE)
         kinds = {"terminal", "web", "discord", "slack", "telegram"}
         assert {adapter.kind for adapter in config.adapters.values()} == kinds
-        kinds = {"transformers", "diffusers", "classifier", "openai", "echo"}
+        kinds = {"transformers", "diffusers", "embedder", "classifier", "openai", "echo"}
         assert {model.kind for model in config.models.values()} == kinds
 
 

@@ -33,7 +33,7 @@ ASKED = turn(said("Ann", "I have a cat called Tom"), said("JOE", "nice"), said("
 
 
 def enricher(engine: Any, **more: Any) -> Enricher:
-    options = {"task": TASK, "messages": 6, "tokens": 20, "seconds": 5.0, **more}
+    options = {"task": TASK, "messages": 6, "tokens": 60, "seconds": 5.0, **more}
     return Enricher(engine, "small", "JOE", **options)
 
 
@@ -48,7 +48,7 @@ async def last(bot: ToldBot, asked: Turn = ASKED) -> Draft:
 
 
 async def remembers(turn: Turn) -> list[Note]:
-    return [Note(topic="memory", text="Tom is nine years old.", most=20)]
+    return [Note(topic="memory", text="Tom is nine years old.", most=100)]
 
 
 async def fails(turn: Turn) -> list[Note]:
@@ -64,7 +64,7 @@ async def test_the_model_is_told_what_is_meant_and_reads_the_persons_own_words_t
 
     # The other model is told what was said and what is known.
     [asked] = sidecar.requests
-    assert asked.sampling.max_tokens == 20
+    assert asked.sampling.max_tokens == 60
     for words in ("I have a cat called Tom", "Tom is nine years old.", "is he old?"):
         assert words in asked.lines[-1].text
     lines = [line.text for line in engine.requests[0].lines]

@@ -205,6 +205,53 @@ def adapter(base: Path, seed: int) -> Path:
     return directory
 
 
+def sentence_model(pooling: str = "mean_tokens", lower: bool = False) -> Path:
+    """A directory as sentence-transformers writes it, around a BERT of a few thousand weights with
+    a token for each letter. Shared by all tests: do not write into it."""
+    import torch
+    from tokenizers import normalizers, processors
+    from transformers import BertConfig, BertModel
+
+    directory = _home() / f"sentences-{pooling}-{lower}"
+    if directory.exists():
+        return directory
+    torch.set_num_threads(1)
+    (directory / "1_Pooling").mkdir(parents=True)
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz0123456789:.,?"]
+    tokenizer = Tokenizer(
+        models.WordLevel({name: id for id, name in enumerate(names)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", "")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(directory / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(names), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64, initializer_range=0.4,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(directory)
+    parts = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    files: dict[str, Any] = {
+        "modules.json": [
+            {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{part}"}
+            for n, (path, part) in enumerate(parts)
+        ],
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": 32, f"pooling_mode_{pooling}": True,
+        },
+        "sentence_bert_config.json": {"max_seq_length": 48, "do_lower_case": lower},
+        "config_sentence_transformers.json": {
+            "prompts": {"query": "query: ", "document": "passage: "}
+        },
+    }  # fmt: skip
+    for name, content in files.items():
+        (directory / name).write_text(json.dumps(content))
+    return directory
+
+
 def _silence(model: Any) -> None:
     """Every weight zero, but those that scale what is there."""
     for name, weight in model.named_parameters():

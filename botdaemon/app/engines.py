@@ -13,6 +13,7 @@ from botdaemon.config import (
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import Classifier, ImageEngine, TextEngine
+    from botdaemon.ports import Classifier, Embedder, ImageEngine, TextEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Engines:
 
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
+    embedders: Mapping[str, Embedder]
     classifiers: Mapping[str, Classifier]
     status: Callable[[], list[str]]
     #: of each model process a `models.process.Status`
@@ -50,6 +52,8 @@ def wanted(config: Config) -> set[str]:
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
+        if isinstance(bot, TextBotConfig) and bot.knowledge and bot.knowledge.model:
+            names.add(bot.knowledge.model)
         if isinstance(bot, TextBotConfig) and bot.memory is not None:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
         if isinstance(bot, TextBotConfig) and bot.enrich is not None:
@@ -70,6 +74,7 @@ async def make_engines(
     chosen = {name: config.models[name] for name in sorted(names)}
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
+    embedders: dict[str, Embedder] = {}
     classifiers: dict[str, Classifier] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
@@ -90,6 +95,8 @@ async def make_engines(
                 text[name] = fleet.text(name)
             case DiffusersConfig():
                 image[name] = fleet.image(name)
+            case EmbedderConfig():
+                embedders[name] = fleet.embedder(name)
             case ClassifierConfig():
                 classifiers[name] = fleet.classifier(name)
             case OpenAIConfig():
@@ -103,6 +110,7 @@ async def make_engines(
     return Engines(
         text,
         image,
+        embedders,
         classifiers,
         lambda: _status(chosen, fleet),
         lambda: fleet.status() if fleet is not None else (),

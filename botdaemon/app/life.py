@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon import systemd
-from botdaemon.app import imports, judges, parts
+from botdaemon.app import imports, judges, knowledge, parts
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.gauges import Gauges, Sources, watch_lag
 from botdaemon.app.keep import is_up, keep
@@ -184,7 +184,13 @@ async def running(
         # 3. The models and the bots that think with them.
         engines = await make_engines(config, stack, wanted(config), config.daemon.data_dir)
         judges.needs_labels(config, engines.classifiers)
-        bots = {name: parts.make_bot(config, name, engines, store) for name in config.bots}
+        librarians = {
+            name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
+        }
+        bots = {
+            name: parts.make_bot(config, name, engines, store, librarians.get(name))
+            for name in config.bots
+        }
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         metrics.expect(adapters=connected, bots=bots, reasons=Reason)
@@ -226,6 +232,10 @@ async def running(
         if config.records.directory is not None:
             journal = Journal(config.records.directory, await store.latest())
             lives.create_task(write_along(journal, store), name="records")
+        for name in librarians:
+            lives.create_task(
+                knowledge.keep_fresh(config, name, engines), name=f"knowledge of {name}"
+            )
         habits = [one for name in bots if (one := make_habits(config, name, engines))]
         if habits:
             remembering = remember_along(store, dispatcher.turns.lull, habits)

@@ -17,13 +17,22 @@ from botdaemon.config import (
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     TextBotConfig,
     TransformersConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import ClassifierCard, Finding, ImageCard, ModelCard, TextRequest, Verdict
+from botdaemon.types import (
+    ClassifierCard,
+    EmbedderCard,
+    Finding,
+    ImageCard,
+    ModelCard,
+    TextRequest,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -65,6 +74,12 @@ def inspect_model(config: Config, table: ModelConfig) -> str:
         case TransformersConfig():
             card = _format(config, table).card
             return f"{table.hub or table.path}, a context of {card.context} tokens"
+        case EmbedderConfig():
+            made: EmbedderCard = imports.named(imports.EMBEDDER)(_directory(config, table)).card
+            return (
+                f"{table.hub or table.path}, vectors of {made.dimension} numbers for"
+                f" {made.context} tokens"
+            )
         case DiffusersConfig():
             drawn = _image_card(config, table)
             return (
@@ -144,7 +159,8 @@ def _labels(config: Config, table: ClassifierConfig) -> ClassifierCard:
 
 
 def _directory(
-    config: Config, table: TransformersConfig | DiffusersConfig | ClassifierConfig
+    config: Config,
+    table: TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig,
 ) -> Any:
     kinds = {"diffusers": "image", "transformers": "text"}
     return imports.named(imports.RESOLVE)(

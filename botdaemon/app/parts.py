@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.access import Access
-from botdaemon.app import crowds, imports, judges
+from botdaemon.app import crowds, imports, judges, knowledge
 from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.gauges import CONTENT_TYPE
 from botdaemon.app.manners import make_filter, make_manners
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
     from botdaemon.app.engines import Engines
     from botdaemon.app.gauges import Gauges
-    from botdaemon.ports import Briefing, Classifier
+    from botdaemon.knowledge.briefing import Librarian
+    from botdaemon.ports import Classifier
     from botdaemon.store import Store
 
 
@@ -217,19 +218,26 @@ def make_writer(
     )
 
 
-def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
+def make_bot(
+    config: Config,
+    name: str,
+    engines: Engines,
+    store: Store | None = None,
+    librarian: Librarian | None = None,
+) -> Bot:
     """A bot that draws keeps its pictures in the store, one that writes knows people by it, and a
-    crowd looks there for names that nobody has."""
+    crowd looks there for names that nobody has. `librarian`: who looks things up for it."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
             telling = Telling(
                 table.model,
-                tuple(_briefings(config, name, engines, store)),
+                tuple(_briefings(config, name, engines, store, librarian)),
                 crowds.make_enricher(table.enrich, name, engines),
             )
             writer = make_writer(config, name, engines, [telling.notes])
-            return ToldBot(crowds.as_crowd(writer, table.crowd, config, store), telling)
+            bot = ToldBot(crowds.as_crowd(writer, table.crowd, config, store), telling)
+            return knowledge.citing(config, name, bot, librarian) if librarian else bot
         case CannedBotConfig():
             canned = CannedBot(
                 name, table.lines, table.characters_per_second, table.longest_typing_seconds
@@ -262,9 +270,15 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
 
 
 def _briefings(
-    config: Config, name: str, engines: Engines, store: Store | None
+    config: Config,
+    name: str,
+    engines: Engines,
+    store: Store | None,
+    librarian: Librarian | None,
 ) -> Iterator[Briefing]:
     """Who has something to tell a bot for a turn."""
+    if librarian is not None:
+        yield librarian.brief
     table = config.bots[name]
     if store is None or not isinstance(table, TextBotConfig):  # nothing is known
         return

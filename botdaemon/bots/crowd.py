@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from botdaemon.types import Bubble, Draft, Usage
+from botdaemon.types import Bubble, Draft, Spent, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -88,6 +88,12 @@ def _first_line(text: str) -> str:
 def _sum(usages: Sequence[Usage]) -> Usage:
     return Usage(
         prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        spent=Spent(
+            **{
+                part.name: sum(getattr(usage.spent, part.name) for usage in usages)
+                for part in fields(Spent)
+            }
+        ),
         tokens=sum(usage.tokens for usage in usages),
         first_token=min((usage.first_token for usage in usages), default=0.0),
     )

@@ -48,7 +48,9 @@ class Telling:
         origin = Origin(model=self._model, notes=tuple(dict.fromkeys(n.topic for n in notes)))
         if self._enricher and (found := await self._enricher.enrich(turn, notes)):
             text = f"What is meant: {found.meant}"
-            notes.append(Note(topic="question", text=text, most=self._enricher.tokens, weight=3))
+            # The bot's model may count more tokens than the one that wrote it.
+            most = 2 * self._enricher.tokens
+            notes.append(Note(topic="question", text=text, most=most, weight=3))
             origin = replace(
                 origin,
                 question=found.question,

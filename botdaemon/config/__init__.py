@@ -13,6 +13,7 @@ from botdaemon.config.bots import (
     TextBotConfig,
 )
 from botdaemon.config.feelings import MoodConfig, StageConfig
+from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import (
     ClassifierFilterConfig,
     CrowdConfig,
@@ -44,6 +45,7 @@ from botdaemon.config.thinking import (
     DeviceConfig,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     SamplingConfig,
@@ -68,11 +70,13 @@ __all__ = [
     "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "EmbedderConfig",
     "EnrichConfig",
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",
     "ImageBotConfig",
+    "KnowledgeConfig",
     "LimitsConfig",
     "MemoryConfig",
     "ModelConfig",

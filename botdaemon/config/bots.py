@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from botdaemon.config.base import Table
 from botdaemon.config.feelings import Moods, Stages
+from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import CrowdConfig, FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
@@ -83,6 +84,8 @@ class TextBotConfig(_WritingBotConfig, PersonaConfig):
     """whether it is told what [persona] says of all bots"""
     history_messages: int = Field(default=40, ge=1, le=10_000)
     """most messages of a thread it is shown"""
+    knowledge: KnowledgeConfig | None = None
+    """folders that it looks things up in"""
     budget: BudgetConfig = BudgetConfig()
     """what parts of its prompt may take of the model's context"""
     memory: MemoryConfig | None = None

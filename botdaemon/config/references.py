@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _Tables = dict[str, dict[str, Any]]
 
+_NAMED = {"embedder": "an embedder", "classifier": "a classifier"}
+
 
 def references(document: dict[str, Any]) -> Iterator[Mistake]:
     """Names that do not exist, are taken twice or do not belong there."""
@@ -60,8 +62,8 @@ def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, A
 
 def _sort(model: dict[str, Any]) -> str:
     """What a model is for, in words."""
-    if model.get("kind") == "classifier":
-        return "a classifier"
+    if (named := _NAMED.get(str(model.get("kind")))) is not None:
+        return named
     draws = model.get("kind") == "diffusers" or model.get("api") == "images"
     return "an image model" if draws else "a text model"
 
@@ -120,6 +122,10 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
         yield from _classified(place, filters.get("classifier"), models)
     if bot.get("kind") == "text":
         yield from _thinks_with((*where, "model"), bot, models, "a text model")
+        knowledge = bot.get("knowledge")
+        if isinstance(knowledge, dict) and knowledge.get("model"):
+            place = (*where, "knowledge", "model")
+            yield from _thinks_with(place, knowledge, models, "an embedder")
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
         memory = bot.get("memory")
         for key in ("facts", "summarise"):
