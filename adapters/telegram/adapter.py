@@ -88,7 +88,7 @@ class TelegramAdapter:
     @property
     def connected(self) -> bool:
         """Whether Telegram gives out what is said."""
-        return self._poller is not None and self._poller.heard
+        return self._bot is not None and self._poller is not None and self._poller.heard
 
     # --- in -----------------------------------------------------------------------------------
 
