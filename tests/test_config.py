@@ -588,7 +588,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "most_characters", "messages"),
-    *("stages", "moods"),
+    *("stages", "moods", "retention"),
 )
 
 

@@ -7,6 +7,7 @@ the command line does besides, `look` is what it only looks at,
 models in by name.
 """
 
+from botdaemon.app.data import back_up, backups_of, export_person, restore
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
@@ -31,6 +32,8 @@ from botdaemon.app.voices import (
 __all__ = [
     "Daemon",
     "amount",
+    "back_up",
+    "backups_of",
     "build",
     "can",
     "chat",
@@ -38,6 +41,7 @@ __all__ = [
     "evaluate",
     "examples",
     "export",
+    "export_person",
     "fetch",
     "forget",
     "held",
@@ -50,6 +54,7 @@ __all__ = [
     "promote",
     "prune",
     "rate",
+    "restore",
     "rollback",
     "running",
     "serve",

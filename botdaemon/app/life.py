@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from botdaemon import systemd
 from botdaemon.app import imports, parts
+from botdaemon.app.data import make_upkeep
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
 from botdaemon.config import Config, WebConfig, load
@@ -204,6 +205,11 @@ async def running(
                 keep(adapter, dispatcher.deliver, ready, left), name=f"adapter {name}"
             )
         lives.create_task(clock.run(), name="schedules")
+        turns = dispatcher.turns
+        upkeep = make_upkeep(
+            config, store, idle=lambda: not turns.running and not turns.waiting, ready=ready
+        )
+        lives.create_task(upkeep.run(), name="upkeep")
         ready["daemon"] = True
         yield Daemon(
             store=store,

@@ -10,6 +10,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.data import BackupConfig, RetentionConfig
 from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.manners import FilterConfig, FiltersConfig
 from botdaemon.config.platforms import (
@@ -44,6 +45,7 @@ from botdaemon.config.values import room_name
 __all__ = [
     "AccessConfig",
     "AdapterConfig",
+    "BackupConfig",
     "BotConfig",
     "CannedBotConfig",
     "ChatConfig",
@@ -62,6 +64,7 @@ __all__ = [
     "MoodConfig",
     "OpenAIConfig",
     "RecordsConfig",
+    "RetentionConfig",
     "RoomConfig",
     "SamplingConfig",
     "ScheduleConfig",

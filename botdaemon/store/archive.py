@@ -13,7 +13,7 @@ from botdaemon.store.rows import MESSAGE, MESSAGES, ROOM, THREAD, message, room,
 from botdaemon.types import File, Message, Room, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
 
 #: read-only connections; each is a thread
@@ -28,11 +28,11 @@ class Readers:
         for connection in connections:
             self._idle.put_nowait(connection)
 
-    async def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    async def all(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Every row of a query."""
         connection = await self._idle.get()
         try:
-            return list(await connection.execute_fetchall(sql, parameters))
+            return list(await connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # a mapping will do
         finally:
             self._idle.put_nowait(connection)
 

@@ -1,5 +1,5 @@
-"""Backups: the database, the files beside it and the configuration, as a folder or one tar file, each
-with a manifest of checksums. Knows no table; `restoring` says whether one is good.
+"""Backups: the database, the files beside it and the configuration, as a folder or one tar file,
+with a manifest of checksums. Knows no table but `files`; `restoring` says whether one is good.
 
     backup-2026-12-01-031500/
         manifest.json   what is in it, as `Manifest`
@@ -25,7 +25,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import botdaemon
@@ -34,6 +33,7 @@ from botdaemon.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 DATABASE = "botdaemon.db"
 MANIFEST = "manifest.json"
@@ -87,7 +87,7 @@ def make(data: Path, to: Path, *, config: Path | None, now: float) -> Path:
     if not source.is_file():
         raise StoreUnusable(f"{data} holds no {DATABASE}; name a daemon's data directory")
     as_tar = to.name.endswith(_TAR)
-    directory = to.parent if as_tar else to
+    directory = folder_of(to)
     name = to.name if as_tar else f"backup-{datetime.fromtimestamp(now, UTC):%Y-%m-%d-%H%M%S}"
     made = directory / f"{name}{FAILED}"
     if (directory / name).exists():
@@ -123,8 +123,13 @@ def accept(made: Path) -> Path:
     return good
 
 
+def folder_of(to: Path) -> Path:
+    """The folder that a backup to `to` comes to lie in."""
+    return to.parent if to.name.endswith(_TAR) else to
+
+
 @contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> Iterator[Path]:
     """Nobody else makes or removes backups there; what a killed one left is removed. Raises
     `StoreLocked`, and `StoreError` when the folder cannot be written."""
     try:
@@ -139,7 +144,7 @@ def alone(directory: Path) -> Iterator[None]:
             raise StoreLocked(f"another backup is being made in {directory}; wait for it") from None
         for left in directory.glob(f".*{_PARTIAL}"):
             _remove(left)
-        yield
+        yield directory
     finally:
         os.close(handle)
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from botdaemon.errors import Refused, StoreUnusable
 from botdaemon.store import files
 from botdaemon.store.backups import CONFIG, DATABASE, MANIFEST, Manifest, sha256_of
-from botdaemon.store.database import findings, locked
+from botdaemon.store.connecting import findings
+from botdaemon.store.database import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,7 +227,4 @@ def _compare(database: Path, schema: int, before: Path) -> list[str]:
     if not ids:
         return []
     more = f" (and {len(ids) - 1:,} more)" if len(ids) > 1 else ""
-    return [
-        f"message {ids[0]}{more} is not what it is in {before.name}, although nobody has changed it:"
-        " the disk is not to be trusted"
-    ]
+    return [f"message {ids[0]}{more} differs from {before.name}, although nobody has changed it"]
