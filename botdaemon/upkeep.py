@@ -1,6 +1,5 @@
-"""Keeps the daemon's data in order: does each chore when it is due and nobody needs the daemon. When
-a chore was done last is in the store. Knows no chore's inside.
-"""
+"""Keeps the daemon's data in order: does each chore when it is due and nobody needs the daemon.
+When a chore was done last is in the store. Knows no chore's inside."""
 
 from __future__ import annotations
 

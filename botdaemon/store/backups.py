@@ -93,7 +93,7 @@ def make(data: Path, to: Path, *, config: Path | None, now: float) -> Path:
     if (directory / name).exists():
         raise Refused(f"{directory / name} is there already; give another name")
     work = directory / f".{name}{_PARTIAL}"
-    work.mkdir()
+    work.mkdir(parents=True)
     try:
         manifest = _gather(source, work, config, now)
         if as_tar:
@@ -222,9 +222,11 @@ def _collect(live: Path, kept: Path, manifest: Manifest, before: Path | None) ->
         target = files.path_of(kept, sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         if before is not None:
-            with suppress(OSError):
-                os.link(files.path_of(before / "files", sha256), target)
-                continue
+            with suppress(OSError):  # it is not there, or links are not possible
+                old = files.path_of(before / "files", sha256)
+                if sha256_of(old) == sha256:
+                    os.link(old, target)
+                    continue
         with suppress(FileNotFoundError):
             _write(target, files.path_of(live, sha256).read_bytes())
 

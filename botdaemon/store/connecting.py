@@ -36,3 +36,8 @@ def findings(connection: sqlite3.Connection) -> list[str]:
     found = [text for (text,) in connection.execute("PRAGMA integrity_check(5)") if text != "ok"]
     broken = connection.execute("PRAGMA foreign_key_check").fetchmany(5)
     return found + [f"a row of {table} refers to nothing in {to}" for table, _, to, _ in broken]
+
+
+def quoted(path: Path) -> str:
+    """For the "file:" address of a database."""
+    return path.as_posix().replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,7 +1,7 @@
 """Everything that there is about a person, as rows. Only reads, over a connection of
 `database.looking`.
 
-The schema says which tables refer to people: a table that is thought of later comes along by itself.
+The schema says which tables refer to people: one that is thought of later comes along by itself.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 them. Runs inside transactions, a few messages in each; knows no reason.
 
 What an open turn or a letter on its way needs stays, and so does the newest change of all, since
-its `seq` says where to go on. The keys of events stay as well: what went is not recorded a second time
-when a platform delivers it again.
+its `seq` says where to go on. The keys of events stay as well: what went is not recorded a second
+time when a platform delivers it again.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdaemon.store.connecting import findings
+from botdaemon.store.connecting import findings, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +39,8 @@ def note(db: sqlite3.Connection, chore: str, done: Done) -> None:
 async def check(path: Path) -> list[str]:
     """What is wrong with a database, over a connection and a thread of its own, which end at once
     when the caller is cancelled."""
-    with closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    ) as db:
+    uri = f"file:{quoted(path)}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as db:
         looking = asyncio.ensure_future(asyncio.to_thread(_findings, db))
         try:
             return await asyncio.shield(looking)
