@@ -620,7 +620,7 @@ _INNER = (
     *("sampling", "access", "styles"),
     *("filters", "heard", "said", "classifier", "most_characters", "messages", "crowd", "speech"),
     *("examples", "budget", "enrich", "checker", "knowledge"),
-    *("stages", "moods", "memory"),
+    *("stages", "moods", "memory", "retention"),
 )
 
 

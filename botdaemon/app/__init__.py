@@ -9,6 +9,7 @@ and models in by name.
 
 from botdaemon.app import knowledge
 from botdaemon.app.control import ask
+from botdaemon.app.data import back_up, backups_of, export_person, restore
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
@@ -34,6 +35,8 @@ __all__ = [
     "Daemon",
     "amount",
     "ask",
+    "back_up",
+    "backups_of",
     "build",
     "can",
     "chat",
@@ -41,6 +44,7 @@ __all__ = [
     "evaluate",
     "examples",
     "export",
+    "export_person",
     "fetch",
     "forget",
     "held",
@@ -55,6 +59,7 @@ __all__ = [
     "promote",
     "prune",
     "rate",
+    "restore",
     "rollback",
     "running",
     "serve",

@@ -12,6 +12,7 @@ from botdaemon.app.life import running
 from botdaemon.bots.canning import PROMPTS, fill
 from botdaemon.bots.text import TextBot
 from botdaemon.config import (
+    BackupConfig,
     CannedBotConfig,
     ClassifierConfig,
     Config,
@@ -58,6 +59,7 @@ async def chat(config: Config, bot: str, once: str | None) -> int:
             "adapters": {name: TerminalConfig(kind="terminal", bot=bot)},
             "rooms": {},
             "records": RecordsConfig(),
+            "backup": BackupConfig(),
             "schedules": [],
             "limits": config.limits.model_copy(update={"merge_seconds": 0.0}),
         }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from botdaemon import systemd
 from botdaemon.app import imports, judges, knowledge, parts, watch
 from botdaemon.app.control import listening
+from botdaemon.app.data import make_upkeep
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.gauges import Gauges, Sources, watch_lag
 from botdaemon.app.keep import is_up, keep
@@ -274,6 +275,11 @@ async def running(
         lives.create_task(watch.ask_store(store, stores_pulse), name="store")
         lives.create_task(clock.run(), name="schedules")
         lives.create_task(watch_lag(metrics), name="lag")
+        turns = dispatcher.turns
+        upkeep = make_upkeep(
+            config, store, idle=lambda: not turns.running and not turns.waiting, ready=ready
+        )
+        lives.create_task(upkeep.run(), name="upkeep")
         ready["daemon"] = True
 
         def silent() -> list[str]:

@@ -14,6 +14,7 @@ import click
 
 import botdaemon
 from botdaemon.cli.daemon import can, chat, check, run, setup
+from botdaemon.cli.data import backup, person, restore
 from botdaemon.cli.datasets import dataset, forget, import_export, ratings
 from botdaemon.cli.knowledge import knowledge
 from botdaemon.cli.models import models, serve_models
@@ -35,5 +36,6 @@ for _command in (
     run, check, setup, chat, can, models, serve_models,
     import_export, dataset, train, evaluate, promote, rollback, versions,
     ratings, forget, export, held, knowledge, reload, install_service,
+    backup, restore, person,
 ):  # fmt: skip
     main.add_command(_command)

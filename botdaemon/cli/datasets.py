@@ -259,7 +259,10 @@ def forget(
                 f" {one.letters:,} letters not sent yet, {one.ratings:,} ratings,"
                 f" {one.facts:,} facts, {one.summaries:,} summaries are gone"
             )
-            for backup in one.backups:
+            if one.rows:
+                each = ", ".join(f"{count:,} {table}" for table, count in one.rows.items())
+                click.echo(f"  rows about them that are gone or say nothing any more: {each}")
+            for backup in (*one.backups, *app.backups_of(config)):
                 click.echo(f"  they still are in {backup}: delete it")
         if gone and config.records.directory is not None:
             click.echo(f"  what was written along of them still is in {config.records.directory}")

@@ -12,6 +12,7 @@ from botdaemon.config.bots import (
     StyleConfig,
     TextBotConfig,
 )
+from botdaemon.config.data import BackupConfig, RetentionConfig
 from botdaemon.config.feelings import MoodConfig, StageConfig
 from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import (
@@ -57,6 +58,7 @@ from botdaemon.config.values import room_name
 __all__ = [
     "AccessConfig",
     "AdapterConfig",
+    "BackupConfig",
     "BotConfig",
     "BudgetConfig",
     "CannedBotConfig",
@@ -86,6 +88,7 @@ __all__ = [
     "OpenAIConfig",
     "PersonaConfig",
     "RecordsConfig",
+    "RetentionConfig",
     "RoomConfig",
     "SamplingConfig",
     "ScheduleConfig",

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from botdaemon.config.base import Table
 from botdaemon.config.bots import BotConfig
+from botdaemon.config.data import BackupConfig, RetentionConfig
 from botdaemon.config.manners import FiltersConfig
 from botdaemon.config.personas import BaseConfig
 from botdaemon.config.platforms import AdapterConfig
@@ -98,6 +99,8 @@ class RoomConfig(Table):
     """hours of every day in which no bot writes first here; by default the governor's"""
     timezone: Timezone = ""
     """the clock of this room; by default the governor's"""
+    retention: RetentionConfig | None = None
+    """how long what is said here is kept, in place of the general rule"""
 
 
 class Tables(Table):
@@ -116,3 +119,5 @@ class Tables(Table):
     filters: FiltersConfig = FiltersConfig()
     records: RecordsConfig = RecordsConfig()
     hearing: HearingConfig = HearingConfig()
+    backup: BackupConfig = BackupConfig()
+    retention: RetentionConfig = RetentionConfig()

@@ -11,6 +11,7 @@ import json
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from botdaemon.config import room_name
@@ -26,16 +27,19 @@ from botdaemon.store import (
     intake,
     letters,
     links,
+    migrating,
     origins,
     pairings,
     quiet,
     relations,
+    retention,
     rooms,
     schedules,
     shelf,
     slots,
     transcripts,
     turns,
+    upkeep,
     wishes,
 )
 from botdaemon.store.archive import Readers, Tail
@@ -49,6 +53,7 @@ from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
 from botdaemon.store.slots import Decided
 from botdaemon.store.summaries import Summary
+from botdaemon.store.upkeep import Done
 from botdaemon.store.wishes import Want
 from botdaemon.store.writer import Writer, writing
 from botdaemon.types import (
@@ -88,6 +93,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "Decided",
+    "Done",
     "Exchange",
     "Fact",
     "Forgotten",
@@ -620,7 +626,56 @@ class Store:
         await asyncio.to_thread(files.remove, self.directory / "files", gone)
         await self._write(lambda db: forgetting.drop(db, gone))
         await asyncio.to_thread(database.clean, self.directory / "botdaemon.db")
-        return replace(forgotten, backups=database.backups(self.directory))
+        return replace(forgotten, backups=migrating.backups(self.directory))
+
+    # --- looking after the data --------------------------------------------------------------
+
+    async def chores(self) -> dict[str, Done]:
+        """What was done when to look after the data."""
+        return {
+            chore: Done(at=at, took=took, good=bool(good), said=said)
+            for chore, at, took, good, said in await self._readers.all(upkeep.ALL)
+        }
+
+    async def note_chore(self, chore: str, done: Done) -> None:
+        """It was done, for the last time so far."""
+        await self._write(lambda db: upkeep.note(db, chore, done))
+
+    async def check(self) -> list[str]:
+        """What is wrong with the database; beside everything else, and it may take long."""
+        return await upkeep.check(self.directory / "botdaemon.db")
+
+    async def optimize(self) -> None:
+        """Let SQLite look again at how its tables are best searched."""
+        await self._write(_optimize)
+
+    async def thin_out(self, room: str, *, before: float, most: int | None) -> int:
+        """Delete what was said in a room before a time, and what is more than so many bytes, the
+        oldest first; "" is what is outside of rooms. Returns how many messages went."""
+        old = await self._readers.all(retention.TOO_OLD, {"room": room, "before": before})
+        if most is not None:
+            old += await self._readers.all(retention.TOO_MANY, {"room": room, "most": most})
+        ids = sorted({id for (id,) in old})
+        gone = 0
+        for start in range(0, len(ids), retention.BATCH):
+            some = ids[start : start + retention.BATCH]
+            gone += await self._write(partial(retention.thin_out, ids=some))
+        return gone
+
+    async def sweep(self, *, before: float) -> int:
+        """Delete files that nothing has any more and that were last kept before a time; returns how
+        many. A younger one may belong to a message that is about to be recorded."""
+        folder = self.directory / "files"
+        found = {
+            path.name: path for path in await asyncio.to_thread(files.left_over, folder, before)
+        }
+        named = {sha256 for (sha256,) in await self._readers.all("SELECT sha256 FROM files")}
+        free = set(await self._write(forgetting.orphans))
+        gone = [name for name in found if name in free or name not in named]
+        for name in gone:
+            await asyncio.to_thread(found[name].unlink, missing_ok=True)
+        await self._write(lambda db: forgetting.drop(db, gone))
+        return len(gone)
 
     # --- the shelf of adapters ---------------------------------------------------------------
 

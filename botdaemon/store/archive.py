@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiosqlite
 
 from botdaemon.errors import Refused
+from botdaemon.store.connecting import quoted
 from botdaemon.store.rows import MESSAGE, MESSAGES, ROOM, THREAD, message, room, thread
 from botdaemon.types import File, Message, Room, Thread
 
@@ -51,17 +52,13 @@ async def reading(path: Path) -> AsyncIterator[Readers]:
     connections: list[aiosqlite.Connection] = []
     try:
         for _ in range(READERS):
-            connection = await aiosqlite.connect(f"file:{_quote(path)}?mode=ro", uri=True)
+            connection = await aiosqlite.connect(f"file:{quoted(path)}?mode=ro", uri=True)
             connections.append(connection)
             await connection.execute("PRAGMA trusted_schema=OFF")
         yield Readers(connections)
     finally:
         for connection in connections:
             await connection.close()
-
-
-def _quote(path: Path) -> str:
-    return path.as_posix().replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 class Tail:

@@ -1,4 +1,4 @@
-"""Opening the database: the lock, the pragmas, the migrations. Knows no table."""
+"""Opening the database: the lock, the newest schema, space that is kept aside. Knows no table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import StoreLocked, StoreUnusable
+from botdaemon.store.connecting import connect
+from botdaemon.store.migrating import migrate, sign, steps_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: bytes kept aside so that a start on a full disk can still create SQLite's shared memory file
 BALLAST = 8 * 2**20
+#: it is worth its time to give back to the disk so many bytes, and so much of the whole
+_FREE_BYTES, _FREE_SHARE = 16 * 2**20, 0.25
 
 
 @contextmanager
@@ -76,24 +80,27 @@ def open_database(path: Path, migrations: Traversable | None = None) -> sqlite3.
     be written, or was written by a newer program.
     """
     try:
-        connection = _connect(path)
+        connection = connect(path)
     except sqlite3.OperationalError as error:
         if not _drop_ballast(path.parent):
             raise _unusable(path, error) from None
         try:
-            connection = _connect(path)
+            connection = connect(path)
         except sqlite3.Error as again:
             raise _unusable(path, again) from None
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error) from None
     try:
-        _migrate(connection, path, migrations or resources.files(__package__) / "migrations")
+        migrate(connection, path, migrations or resources.files(__package__) / "migrations")
+        if migrations is None:
+            sign(connection)
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from None
     except BaseException:
         connection.close()
         raise
+    _give_back(connection, path)
     _keep_ballast(path.parent)
     return connection
 
@@ -108,7 +115,7 @@ def looking(directory: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            newest = _steps(resources.files(__package__) / "migrations")[-1][0]
+            newest = steps_in(resources.files(__package__) / "migrations")[-1][0]
             if version != newest:
                 raise StoreUnusable(
                     f"{path} has another schema ({version}) than this botdaemon ({newest}); start"
@@ -123,27 +130,6 @@ def clean(path: Path) -> None:
     """Let what was overwritten leave the write-ahead log, too, as far as no reader needs it."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def backups(directory: Path) -> tuple[Path, ...]:
-    """Databases that were put aside before a migration."""
-    return tuple(sorted(directory.glob("botdaemon-schema-*.db")))
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # check_same_thread: opened here, then owned by the writer's thread alone.
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=5.0, cached_statements=256
-    )
-    try:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA trusted_schema=OFF")
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
@@ -167,50 +153,21 @@ def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
     return StoreUnusable(f"{path} cannot be opened ({error})")
 
 
-# --- migrations ------------------------------------------------------------------------------
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, directory: Traversable) -> None:
-    steps = _steps(directory)
-    newest = steps[-1][0]
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > newest:
-        raise StoreUnusable(
-            f"{path} was written by a newer botdaemon (schema {version}, this one knows up to "
-            f"{newest}); it was left as it is: install the newer botdaemon, or restore a backup"
-        )
-    # This writes to the file: not before it is known to be ours.
-    connection.execute("PRAGMA journal_mode=WAL")
-    if 0 < version < newest:
-        _back_up(connection, path.with_name(f"{path.stem}-schema-{version}.db"))
-    for number, entry in steps:
-        if number <= version:
-            continue
-        # One transaction with its version: killed at any point, the schema is old or new.
-        # executescript would commit first, so the script itself carries BEGIN and COMMIT.
-        script = (
-            f"BEGIN IMMEDIATE;\n{entry.read_text('utf-8')}\nPRAGMA user_version={number};\nCOMMIT;"
-        )
-        try:
-            connection.executescript(script)
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        log.info("schema %s", entry.name, extra={"event": "migrated", "schema": number})
-
-
-def _steps(directory: Traversable) -> list[tuple[int, Traversable]]:
-    return sorted(
-        (int(entry.name.split("_", 1)[0]), entry)
-        for entry in directory.iterdir()
-        if entry.name.endswith(".sql")
+def _give_back(connection: sqlite3.Connection, path: Path) -> None:
+    """Give free pages back to the disk when they are many. Only at the start: it rewrites the
+    database, while nobody could write. A few are used again by SQLite itself."""
+    free, pages, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("freelist_count", "page_count", "page_size")
     )
-
-
-def _back_up(connection: sqlite3.Connection, target: Path) -> None:
-    with closing(sqlite3.connect(target)) as copy:
-        connection.backup(copy)
+    if free * size < _FREE_BYTES or free < _FREE_SHARE * pages:
+        return
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:  # it takes as much space again
+        log.warning("%s was not made smaller: %s", path, error, extra={"event": "vacuum_failed"})
+    else:
+        log.info("%s is smaller", path, extra={"event": "vacuumed", "freed": free * size})
 
 
 # --- ballast ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,11 @@ def keep(directory: Path, content: bytes) -> str:
     """Put content on disk, durably, and return its SHA-256. Keeping it twice changes nothing."""
     sha256 = hashlib.sha256(content).hexdigest()
     target = path_of(directory, sha256)
-    if target.exists():
+    try:
+        os.utime(target)  # in use again: `left_over` looks at it
+    except FileNotFoundError:
+        pass
+    else:
         return sha256
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +54,17 @@ def remove(directory: Path, names: Iterable[str]) -> None:
     """Take files off the disk. Doing so twice changes nothing."""
     for sha256 in names:
         path_of(directory, sha256).unlink(missing_ok=True)
+
+
+def left_over(directory: Path, before: float) -> list[Path]:
+    """What was last kept before a time, also what a crash left half written; it may be in use."""
+    with suppress(FileNotFoundError):
+        return [
+            path
+            for path in directory.glob("*/*")
+            if path.is_file() and path.stat().st_mtime < before
+        ]
+    return []
 
 
 def _sync(directory: Path) -> None:

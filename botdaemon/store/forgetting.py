@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import Refused
+from botdaemon.store import personal
 from botdaemon.store.letters import TAKEN_BACK
 from botdaemon.store.rows import one
 from botdaemon.types import Address
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
 NOBODY = "forgotten"
@@ -59,6 +60,8 @@ class Forgotten:
     relayed: tuple[Address, ...]
     #: databases that were put aside before a migration, in which they still are: to be deleted
     backups: tuple[Path, ...] = ()
+    #: rows about them in other tables
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def known(db: sqlite3.Connection, who: str) -> bool:
@@ -136,6 +139,7 @@ def _forget(
     db: sqlite3.Connection, person: Person, next_seq: Callable[[], int], now: float
 ) -> Forgotten:
     had_nobody = set(orphans(db))
+    about = personal.counts(db, person.id)
     # In temporary tables, since each of the statements below needs them.
     for table in ("mine", "gone"):
         db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY)")
@@ -211,6 +215,7 @@ def _forget(
         summaries=summaries - one(db, "SELECT count(*) FROM summaries"),
         files=len(set(orphans(db)) - had_nobody),
         relayed=tuple(dict.fromkeys(relayed + also)),
+        rows=about,
     )
 
 

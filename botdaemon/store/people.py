@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdaemon.store import relations
+from botdaemon.store.references import references
 from botdaemon.store.rows import one
 from botdaemon.types import Identity
 
@@ -37,7 +38,7 @@ def merge(db: sqlite3.Connection, one_id: int, other_id: int) -> None:
     )
     relations.merge(db, gone, kept)
     _merge_quiet(db, gone, kept)
-    for table, column in references(db):
+    for table, column, _ in references(db, "people"):
         db.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", (kept, gone))
         # What is left is what both have.
         db.execute(f"DELETE FROM {table} WHERE {column} = ?", (gone,))
@@ -59,15 +60,6 @@ def part(db: sqlite3.Connection, leaving: Sequence[Identity], now: float) -> Non
         "UPDATE identities SET person = ? WHERE adapter = ? AND account = ?",
         [(new, one.adapter, one.account) for one in leaving],
     )
-
-
-def references(db: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Every table and column that refers to people, also those that were thought of later."""
-    rows = db.execute(
-        """SELECT s.name, f."from" FROM sqlite_schema s, pragma_foreign_key_list(s.name) f
-        WHERE s.type = 'table' AND f."table" = 'people' ORDER BY s.name"""
-    )
-    return list(rows)
 
 
 def _merge_quiet(db: sqlite3.Connection, gone: int, kept: int) -> None:

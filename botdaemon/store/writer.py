@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdaemon.errors import StoreError, StoreFull
+from botdaemon.store.connecting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 #: transactions that share one COMMIT at most, so that the first of them does not wait for ever
 BATCH = 256
+#: seconds without a transaction after which the write-ahead log is emptied
+IDLE = 5.0
 
 # A statement that meets one of these may have rolled back the whole transaction by itself
 # (sqlite.org/lang_transaction.html, "Response To Errors"), so the whole batch is given up.
@@ -55,11 +58,13 @@ class Writer:
         mark: Callable[[], int],
         committed: Callable[[int], None],
         metrics: Metrics,
+        idle: float,
     ) -> None:
         self._connection = connection
         self._mark = mark
         self._committed = committed
         self._metrics = metrics
+        self._idle = idle
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._closed = False
@@ -89,9 +94,14 @@ class Writer:
     def _run(self) -> None:
         open_ = True
         mark = self._mark()
+        logged = True
         while open_:
             batch: list[_Item] = []
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=self._idle if logged else None)
+            except queue.Empty:
+                logged = not self._empty_log()
+                continue
             while True:
                 if item is None:
                     open_ = False
@@ -107,10 +117,23 @@ class Writer:
                 began = time.perf_counter()
                 if self._commit(batch):
                     mark = self._mark()
+                    logged = True
                 self._count(batch, time.perf_counter() - began)
                 # The loop is gone only when the whole process is on its way out.
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._settle, batch, mark)
+
+    def _empty_log(self) -> bool:
+        """Take the write-ahead log into the database and make it empty; False while somebody reads
+        who needs it. Nobody who wants to write waits for that."""
+        try:
+            self._connection.execute("PRAGMA busy_timeout=0")
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._connection.execute(f"PRAGMA busy_timeout={int(1000 * PATIENCE)}")
+        except sqlite3.Error as error:
+            log.warning("no checkpoint: %s", error, extra={"event": "checkpoint_failed"})
+            return True  # tried again after the next transaction
+        return not busy
 
     def _commit(self, batch: list[_Item]) -> bool:
         """Whether it is on disk now; if not, every item knows why."""
@@ -192,13 +215,15 @@ async def writing(
     mark: Callable[[], int],
     committed: Callable[[int], None],
     metrics: Metrics,
+    *,
+    idle: float = IDLE,
 ) -> AsyncIterator[Writer]:
     """A `Writer` over `connection` for as long as the context lasts.
 
     `mark` is asked on the writing thread after each COMMIT, `committed` is told its answer on
-    the event loop.
+    the event loop. After `idle` seconds without a transaction the write-ahead log is emptied.
     """
-    writer = Writer(connection, mark, committed, metrics)
+    writer = Writer(connection, mark, committed, metrics, idle)
     writer.thread.start()
     try:
         yield writer
