@@ -22,7 +22,7 @@ DOCUMENTS = (
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *("docs/discord.md", "docs/promises.md", "docs/slack.md", "docs/telegram.md"),
     *("docs/engines.md", "docs/models.md", "docs/pictures.md"),
-    *("docs/filters.md", "docs/knowledge.md", "docs/memory.md", "docs/personas.md"),
+    *("docs/data.md", "docs/filters.md", "docs/knowledge.md", "docs/memory.md", "docs/personas.md"),
     *("docs/monitoring.md", "docs/records.md", "docs/relationships.md", "docs/schedules.md"),
     *("docs/service.md", "docs/voices.md"),
 )

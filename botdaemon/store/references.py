@@ -19,13 +19,11 @@ class Reference(NamedTuple):
 
 
 def references(db: sqlite3.Connection, table: str) -> list[Reference]:
-    """Every column that refers to the table, by name. Rows that the database itself takes along
-    (ON DELETE CASCADE) hold nobody back and need no thought."""
+    """Every column that refers to the table, by name."""
     rows = db.execute(
         """SELECT s.name, f."from", c."notnull" OR c.pk
         FROM sqlite_schema s, pragma_foreign_key_list(s.name) f, pragma_table_info(s.name) c
-        WHERE s.type = 'table' AND f."table" = ? AND f.on_delete <> 'CASCADE'
-        AND c.name = f."from" ORDER BY 1, 2""",
+        WHERE s.type = 'table' AND f."table" = ? AND c.name = f."from" ORDER BY 1, 2""",
         (table,),
     )
     return [Reference(name, column, bool(bound)) for name, column, bound in rows]
