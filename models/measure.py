@@ -83,8 +83,8 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # The CPU's allocator has no error of its own (c10/core/impl/alloc_cpu.cpp), cuBLAS and cuDNN say
-    # it in theirs, and oneDNN says of everything that it finds no memory for that it cannot be made.
+    # The CPU's allocator has no error of its own (c10/core/impl/alloc_cpu.cpp), cuBLAS and cuDNN
+    # say it in theirs, and oneDNN only says of what it finds no memory for that it cannot make it.
     text = str(error)
     return isinstance(error, RuntimeError) and any(
         words in text
