@@ -83,12 +83,17 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # The CPU's allocator has no error of its own (c10/core/impl/alloc_cpu.cpp), and cuBLAS and
-    # cuDNN say it in theirs.
+    # The CPU's allocator has no error of its own (c10/core/impl/alloc_cpu.cpp), cuBLAS and cuDNN
+    # say it in theirs, and oneDNN only says of what it finds no memory for that it cannot make it.
     text = str(error)
     return isinstance(error, RuntimeError) and any(
         words in text
-        for words in ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+        for words in (
+            "can't allocate memory",
+            "not enough memory",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "could not create a primitive",
+        )
     )
 
 
