@@ -12,7 +12,7 @@ import click
 
 from benchmarks.report import report
 
-BENCHMARKS = ("prompts", "road", "soak", "text")
+BENCHMARKS = ("knowledge", "month", "prompts", "road", "soak", "text")
 
 
 @click.command()

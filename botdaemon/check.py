@@ -9,7 +9,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,9 @@ from botdaemon import timetable
 from botdaemon.config import (
     CannedBotConfig,
     ChatConfig,
+    ClassifierConfig,
     DiffusersConfig,
+    EmbedderConfig,
     FiltersConfig,
     ImageBotConfig,
     ModelConfig,
@@ -80,6 +82,9 @@ Lines = Callable[[Path], int]
 """How many lines a canned bot's file has. Raises `ConfigError` when it cannot be used."""
 
 
+LabelProblems = Callable[[], Iterable[tuple[tuple[str, ...], str]]]
+"""Where a label is asked for that a classifier has not, and what to do."""
+
 TooSlow = Callable[[str], bool]
 """Whether a filter's pattern can take for ever."""
 
@@ -109,18 +114,26 @@ def check(
     lines: Lines,
     misfits: Misfits = dict,
     too_slow: TooSlow = lambda _: False,
+    knowledge: Iterable[Finding] = (),
+    labels: LabelProblems = tuple,
 ) -> Report:
-    """Look at everything the configuration names."""
+    """Look at everything the configuration names. `knowledge`: what was found of bots' files."""
     return Report(
         (
-            *_findings(config, inspect, weigh, lines, misfits),
+            *_findings(config, inspect, weigh, lines, misfits, labels),
             *_filters(config, too_slow),
+            *knowledge,
         )
     )
 
 
 def _findings(
-    config: Config, inspect: Inspect, weigh: Weigh, lines: Lines, misfits: Misfits
+    config: Config,
+    inspect: Inspect,
+    weigh: Weigh,
+    lines: Lines,
+    misfits: Misfits,
+    labels: LabelProblems,
 ) -> Iterator[Finding]:
     yield _ok(f"{config.path}: every key is understood")
     yield _directory(config, ("daemon", "data_dir"), config.daemon.data_dir)
@@ -139,12 +152,15 @@ def _findings(
             yield _ok(f"models.{name}: {inspect(model)}")
             usable.add(name)
         except BotdaemonError as error:
-            hub = isinstance(model, TransformersConfig | DiffusersConfig) and model.hub
+            local = TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig
+            hub = isinstance(model, local) and model.hub
             key = "hub" if hub else "path"
             yield from _problems(config, ("models", name, key), error)
     if usable == config.models.keys():
         for name, why in misfits().items():
             yield _problem(config, ("models", name), why)
+        for place, what in labels():
+            yield _problem(config, place, what)
     try:
         config.needs_bots()
     except ConfigError as error:

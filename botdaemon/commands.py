@@ -20,6 +20,7 @@ TALKING = (
     CommandSpec("bots", "who answers here"),
     CommandSpec("ask", "one answer of one bot: science why is it dark?", argument="NAME QUESTION"),
     CommandSpec("talk", "who answers here without being called; off: as before", argument="NAME"),
+    CommandSpec("why", "how an answer came about; reply to it, or the newest is meant"),
     CommandSpec("remind", "be reminded: in 20 minutes tea", argument="WHEN TEXT"),
     CommandSpec("every", "have a bot write: monday 9:00 TEXT", argument="WHEN TEXT"),
     CommandSpec("schedules", "when bots write first here", argument="delete NUMBER"),

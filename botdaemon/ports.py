@@ -1,8 +1,9 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls. All of them
-are structural: nothing inherits from them.
+`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, an
+`Embedder` finds what it knows, and a `Classifier` looks through what is said. All of them are
+structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from botdaemon.types import (
     Address,
+    ClassifierCard,
     CommandSpec,
     Draft,
+    EmbedderCard,
     Event,
     File,
     ImageCard,
@@ -251,6 +254,17 @@ class TextEngine(Protocol):
         """Tokens of the request's prompt in this model's own format."""
 
 
+class Classifier(Protocol):
+    """Tells of what kind a text or a picture is."""
+
+    @property
+    def card(self) -> ClassifierCard: ...
+
+    async def classify(self, what: str | bytes) -> Mapping[str, float]:
+        """The probability of each label (in lower case) for a text of any length, or for an encoded
+        picture. Raises `EngineFailed`, `EngineDied` or `ModelUnusable`."""
+
+
 class ImageEngine(Protocol):
     """Draws pictures with one model."""
 
@@ -264,3 +278,15 @@ class ImageEngine(Protocol):
 
     def read(self, picture: bytes) -> ImageRequest | None:
         """What a picture was drawn with, from its metadata; None for one that is not ours."""
+
+
+class Embedder(Protocol):
+    """Puts the meaning of texts into vectors: the closer two point, the more alike the texts."""
+
+    @property
+    def card(self) -> EmbedderCard: ...
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        """A vector for each text: `card.dimension` floats of 32 bits, little-endian, of length 1.
+        `question`: they are what people ask, rather than what is looked through. Raises
+        `EngineFailed`, `EngineDied` or `ModelUnusable`."""

@@ -44,6 +44,15 @@ class File:
     spoiler: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """One of the messages that an answer consists of."""
+
+    text: str
+    #: of the crowd that a bot speaks as; empty for the bot's own
+    name: str = ""
+
+
 class Kind(StrEnum):
     """What a message is to the conversation."""
 
@@ -71,6 +80,8 @@ class Message:
     #: the platform's id of the message this one answers
     reply_to: str = ""
     files: tuple[File, ...] = ()
+    #: an answer of several messages, or of a crowd, message by message; `text` has all of it
+    bubbles: tuple[Bubble, ...] = ()
     id: int = 0
     thread: int = 0
     #: the turn that produced it
@@ -377,6 +388,25 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of a file that a bot knows, as headings, pages and paragraphs divide it."""
+
+    #: where the file lies in its folder, such as "policies/returns.md"
+    file: str
+    text: str
+    #: the headings that it stands under, as "Returns > Refunds"
+    heading: str = ""
+    #: of a PDF: where it begins and ends, from 1
+    page: int = 0
+    last_page: int = 0
+    #: of other files: the line on which it begins, from 1
+    line: int = 0
+    #: its place among the passages of its file, from 0
+    number: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What an answer cost."""
 
@@ -389,6 +419,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How an answer came about."""
+
+    model: str
+    #: the topics of the notes that the bot was told
+    notes: tuple[str, ...] = ()
+    #: the question as it was asked, and as another model (`rewriter`) put it; empty if none did
+    question: str = ""
+    meant: str = ""
+    rewriter: str = ""
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An answer as it grows: each draft holds the whole text so far, and the last one is final."""
 
@@ -396,6 +440,10 @@ class Draft:
     files: tuple[File, ...] = ()
     final: bool = False
     usage: Usage = Usage()
+    #: of a final draft: how it came about, if that is known
+    origin: Origin | None = None
+    #: what each of a crowd says, in place of `text`
+    bubbles: tuple[Bubble, ...] = ()
     #: a small JPEG of a picture that is being drawn; shown where a platform can, never kept
     preview: bytes = b""
     #: buttons under the finished answer; None: those of every answer
@@ -717,6 +765,30 @@ class Finding:
 
 # --- engines ---------------------------------------------------------------------------------
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """Texts whose meaning is wanted as vectors."""
+
+    #: the name of the embedder; filled in by its engine
+    model: str = ""
+    texts: tuple[str, ...]
+    #: what people ask, rather than what is looked through: many models are told which it is
+    question: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderCard:
+    """What is known of an embedder without loading it."""
+
+    #: numbers in a vector
+    dimension: int
+    #: tokens of a text that it reads; the rest is cut off
+    context: int
+    #: another one where the same text may get another vector
+    identity: str
+
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -860,3 +932,13 @@ class ImageCard:
     checked: bool = False
     #: it cannot draw what would have to be hidden
     harmless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierCard:
+    """What must be known of a classifier to use it."""
+
+    #: what it classifies
+    of: Literal["texts", "pictures"]
+    #: in lower case, as the model's config.json has them
+    labels: tuple[str, ...]

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from botdaemon.errors import EngineFailed
-    from botdaemon.types import ImageRequest, Picture, Piece, Progress, TextRequest
+    from botdaemon.types import (
+        EmbedRequest,
+        ImageRequest,
+        Picture,
+        Piece,
+        Progress,
+        TextRequest,
+    )
 
 
 class Slot(Protocol):
@@ -62,6 +69,13 @@ class LoadedTextModel(LoadedModel, Protocol):
         """Whether a `step` would do anything."""
 
 
+class LoadedClassifier(LoadedModel, Protocol):
+    """Tells of what kind one thing at a time is."""
+
+    def classify(self, what: str | bytes) -> dict[str, float]:
+        """The probability of each label for a text or an encoded picture. Raises `EngineFailed`."""
+
+
 class Cancelled(Exception):
     """Raised by `emit`: the pictures are not wanted any more."""
 
@@ -76,3 +90,11 @@ class LoadedImageModel(LoadedModel, Protocol):
     def draw(self, request: ImageRequest, emit: Emit) -> None:
         """Draw, and call `emit` after each step and with each picture. What `emit` raises passes
         through and leaves the model ready for the next request. Raises `EngineFailed`."""
+
+
+class LoadedEmbedder(LoadedModel, Protocol):
+    """Puts texts into vectors, one request at a time."""
+
+    def embed(self, request: EmbedRequest, between: Callable[[], None]) -> list[bytes]:
+        """A vector of length 1 for each text, in floats of 32 bits, little-endian. `between` is
+        called after each part of them; what it raises passes through. Raises `EngineFailed`."""

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from models.process import ModelImageEngine, ModelTextEngine, Status
+    from models.process import (
+        ModelClassifier,
+        ModelEmbedder,
+        ModelImageEngine,
+        ModelTextEngine,
+        Status,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +74,7 @@ def survey(
         )
         estimate, weights = footprints.estimate(
             directory,
-            kind="text" if isinstance(spec, TextSpec) else "image",
+            kind=spec.kind,
             device=on,
             dtype=spec.dtype,
             quantize=quantize,
@@ -147,6 +153,12 @@ class Fleet(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._of[model].image(model)
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._of[model].embedder(model)
+
+    def classifier(self, model: str) -> ModelClassifier:
+        return self._of[model].classifier(model)
 
     def silent(self) -> list[str]:
         """The processes that hang, and that killing does not end."""

@@ -9,7 +9,7 @@ import logging
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,9 +18,9 @@ from models.ledger import Footprint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-log = logging.getLogger(__name__)
+    from models import preflight
 
-Kind = Literal["text", "image"]
+log = logging.getLogger(__name__)
 
 _MIB = 2**20
 #: bytes of a number in safetensors (https://huggingface.co/docs/safetensors); others have their own
@@ -43,7 +43,7 @@ _PICTURE_SIDE = 1024
 def estimate(
     directory: Path,
     *,
-    kind: Kind,
+    kind: preflight.Kind,
     device: str,
     dtype: str = "auto",
     quantize: str = "none",
@@ -60,7 +60,7 @@ def estimate(
         for files in weight_files(directory).values()
     ]
     weights = sum(parts)
-    if kind == "text":
+    if kind != "image":
         return Footprint(load=weights, peak=int(_TEXT_PEAK + weights * _TEXT_PEAK_SHARE)), weights
     peak = _picture(directory, width)
     if part_by_part and device != "cpu":

@@ -8,6 +8,8 @@ A frame is four bytes of length and a JSON object, over a socket pair. From the 
     {"do": "ping"}                                                           now and then
     {"do": "generate", "id": N, "request": {...}}
     {"do": "draw", "id": N, "request": {...}}
+    {"do": "embed", "id": N, "request": {...}}
+    {"do": "classify", "id": N, "request": {"model", "text" or "picture"}}
     {"do": "cancel", "id": N}
 
 From the model process, which is over when the socket is:
@@ -20,12 +22,14 @@ From the model process, which is over when the socket is:
     {"is": "progress", "id": N, "step", "steps", "left", "preview"}
     {"is": "picture", "id": N, "content", "request", "notes", "unsafe"}
     {"is": "drawn", "id": N}                                                 ends N
+    {"is": "vectors", "id": N, "vectors": [...]}                             ends N
+    {"is": "classified", "id": N, "labels": {LABEL: PROBABILITY}}            ends N
     {"is": "failed", "id": N, "error": CLASS, "message"}                     ends N
     {"is": "cancelled", "id": N, "tokens"}                                   ends N
     {"is": "log", "level", "logger", "message"}
 
 Ids let any number of requests be under way at once, in any order. The tokens of one step travel in
-one frame, which costs less than a frame for each. Pictures are base64.
+one frame, which costs less than a frame for each. Pictures and vectors are base64.
 """
 
 from __future__ import annotations
@@ -37,10 +41,19 @@ from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.types import ChatLine, ImageRequest, Picture, Progress, Sampling, TextRequest
+from botdaemon.types import (
+    ChatLine,
+    EmbedRequest,
+    ImageRequest,
+    Picture,
+    Progress,
+    Sampling,
+    TextRequest,
+)
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
 Frame = dict[str, Any]
 
@@ -141,6 +154,29 @@ def pack_image_request(request: ImageRequest) -> Frame:
 def unpack_image_request(data: Frame) -> ImageRequest:
     adapters = tuple((name, weight) for name, weight in data["adapters"])
     return ImageRequest(**data | {"adapters": adapters, "source": b64decode(data["source"])})
+
+
+def unpack_embed_request(data: Frame) -> EmbedRequest:
+    return EmbedRequest(**data | {"texts": tuple(data["texts"])})
+
+
+def pack_vectors(vectors: Iterable[bytes]) -> list[str]:
+    return [b64encode(vector).decode() for vector in vectors]
+
+
+def unpack_vectors(packed: Iterable[str]) -> list[bytes]:
+    return [b64decode(vector) for vector in packed]
+
+
+def pack_classified(model: str, what: str | bytes) -> Frame:
+    """What is to be classified."""
+    if isinstance(what, bytes):
+        return {"model": model, "picture": b64encode(what).decode()}
+    return {"model": model, "text": what}
+
+
+def unpack_classified(data: Frame) -> str | bytes:
+    return b64decode(data["picture"]) if "picture" in data else str(data["text"])
 
 
 def pack_drawn(drawn: Progress | Picture) -> Frame:

@@ -25,12 +25,14 @@ from models import confinement, frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
-from models.runners import ImageRunner, Job, TextRunner
+from models.runners import ClassifierRunner, EmbedderRunner, ImageRunner, Job, TextRunner
 from models.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from models.classifier import TransformersClassifier
+    from models.embed.engine import SentenceEngine
     from models.image.engine import DiffusersEngine
     from models.text import TransformersEngine
 
@@ -45,6 +47,8 @@ class Host:
         self._wire = wire
         self._texts: dict[str, TextRunner] = {}
         self._images: dict[str, ImageRunner] = {}
+        self._embedders: dict[str, EmbedderRunner] = {}
+        self._classifiers: dict[str, ClassifierRunner] = {}
         models = self._models = hello["models"]
         turnstile = Turnstile()
         ledger = Ledger(
@@ -54,18 +58,29 @@ class Host:
         )
         memory = Memory(ledger, Gauge(hello["device"]), turnstile, wire.send)
         for name, told in models.items():
-            if told["kind"] == "text":
-                text = TextRunner(name, _TextRecipe(name, told), memory, turnstile, wire)
-                self._texts[name] = text
-                memory.add(text)
-            else:
-                image = ImageRunner(name, _ImageRecipe(name, told), memory, turnstile, wire)
-                self._images[name] = image
-                memory.add(image)
-        self._runners: tuple[TextRunner | ImageRunner, ...] = (
+            match told["kind"]:
+                case "text":
+                    text = TextRunner(name, _TextRecipe(name, told), memory, turnstile, wire)
+                    self._texts[name] = text
+                case "image":
+                    image = ImageRunner(name, _ImageRecipe(name, told), memory, turnstile, wire)
+                    self._images[name] = image
+                case "embedder":
+                    reading = _EmbedderRecipe(name, told)
+                    embedder = EmbedderRunner(name, reading, memory, turnstile, wire)
+                    self._embedders[name] = embedder
+                case _:
+                    judging = _ClassifierRecipe(name, told)
+                    classifier = ClassifierRunner(name, judging, memory, turnstile, wire)
+                    self._classifiers[name] = classifier
+        self._runners: tuple[TextRunner | ImageRunner | EmbedderRunner | ClassifierRunner, ...] = (
             *self._texts.values(),
             *self._images.values(),
+            *self._embedders.values(),
+            *self._classifiers.values(),
         )
+        for runner in self._runners:
+            memory.add(runner)
         for runner in self._runners:
             runner.start(load=models[runner.name]["load"])
         memory.watch()
@@ -86,6 +101,17 @@ class Host:
                         painter.take(Job(id, image))
                     else:
                         self._unknown(id, image.model)
+                case {"do": "embed", "id": id, "request": packed}:
+                    texts = frames.unpack_embed_request(packed)
+                    if embedder := self._embedders.get(texts.model):
+                        embedder.take(Job(id, texts))
+                    else:
+                        self._unknown(id, texts.model)
+                case {"do": "classify", "id": id, "request": packed}:
+                    if judge := self._classifiers.get(packed["model"]):
+                        judge.take(Job(id, frames.unpack_classified(packed)))
+                    else:
+                        self._unknown(id, packed["model"])
                 case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
                     self._switch(name, edition, directory)
                 case {"do": "ping"}:
@@ -165,6 +191,49 @@ class _ImageRecipe:
             adapters={adapter: Path(path) for adapter, path in told["adapters"].items()},
             offload=told["offload"],
             checker=told["checker"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _EmbedderRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "text"):
+            _settle_threads()
+
+    def make(self) -> SentenceEngine:
+        from models.embed.engine import SentenceEngine
+
+        told = self.told
+        return SentenceEngine(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
+            batch=told["batch"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassifierRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "text"):
+            _settle_threads()
+
+    def make(self) -> TransformersClassifier:
+        from models.classifier import TransformersClassifier
+
+        told = self.told
+        return TransformersClassifier(
+            name=self.name,
+            directory=Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
         )
 
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Inbox = asyncio.Queue[Piece | Progress | Picture | BotdaemonError | None]
-"""What comes of a request; after a picture's last there is None."""
+Inbox = asyncio.Queue[
+    Piece | Progress | Picture | list[bytes] | dict[str, float] | BotdaemonError | None
+]
+"""What comes of a request: vectors are a list, labels a dict; after a picture's last there is
+None."""
 
 STARTING = 20
 """More pings that a process may leave unanswered before its first sign of life."""
@@ -104,6 +107,12 @@ class Life:
             case {"is": "drawn", "id": id}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(None)
+            case {"is": "vectors", "id": id, "vectors": packed}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(frames.unpack_vectors(packed))
+            case {"is": "classified", "id": id, "labels": labels}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(dict(labels))
             case {"is": "failed", "id": id, "error": error, "message": message}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(_ERRORS[error](message))

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botdaemon.errors import ModelUnusable
+from models import labels
+from models.embed import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+Kind = Literal["text", "image", "embedder", "classifier"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -33,11 +37,12 @@ def resolve(
     *,
     base: Path,
     revision: str | None = None,
-    kind: Literal["text", "image"] = "text",
+    kind: Kind = "text",
 ) -> Path:
     """The directory of a local model (relative ones are looked for in `base`) or of a hub id in
-    this machine's cache, after a look at its files. A text model is a directory of transformers,
-    an image model a pipeline directory of diffusers. Raises `ModelUnusable`."""
+    this machine's cache, after a look at its files. A text model or a classifier is a directory of
+    transformers, an image model a pipeline directory of diffusers, an embedder one of
+    sentence-transformers. Raises `ModelUnusable`."""
     local = base / Path(path_or_id).expanduser()
     try:
         there = local.exists()
@@ -54,6 +59,10 @@ def resolve(
             raise ModelUnusable(f"{directory} is a file; name the directory that holds the model")
         if kind == "image":
             _examine_pipeline(directory)
+        elif kind == "embedder":
+            _examine(layout.load(directory).body, rewrite="Model")
+        elif kind == "classifier":
+            _examine_classifier(directory)
         else:
             _examine(directory)
     return directory
@@ -147,7 +156,8 @@ def _near(missing: Path) -> str:
     return f" (beside it: {', '.join(siblings[:5])})" if siblings else ""
 
 
-def _examine(directory: Path) -> None:
+def _examine(directory: Path, rewrite: str = "ModelForCausalLM") -> None:
+    """`rewrite`: the class of transformers that the model is one of."""
     names = {path.name for path in directory.iterdir()}
     if "config.json" not in names:
         raise ModelUnusable(f"{directory} is no text model: {_instead(names)}")
@@ -157,7 +167,7 @@ def _examine(directory: Path) -> None:
             f"{directory} is no text model that continues a conversation, but a"
             f" {config.get('model_type', 'sequence-to-sequence')} model (encoder and decoder)"
         )
-    for weights in _weights(directory, names, _rewrite("ModelForCausalLM", directory)):
+    for weights in _weights(directory, names, _rewrite(rewrite, directory)):
         _examine_safetensors(weights)
     if "tokenizer.json" not in names:
         raise ModelUnusable(
@@ -165,6 +175,23 @@ def _examine(directory: Path) -> None:
             f" {_rewrite('Tokenizer', directory)}"
         )
     _json(directory / "tokenizer.json")
+
+
+def _examine_classifier(directory: Path) -> None:
+    names = {path.name for path in directory.iterdir()}
+    if "config.json" not in names:
+        raise ModelUnusable(f"{directory} is no classifier: {_instead(names)}")
+    texts = labels.card(directory).of == "texts"
+    auto = "ModelForSequenceClassification" if texts else "ModelForImageClassification"
+    for weights in _weights(directory, names, _rewrite(auto, directory)):
+        _examine_safetensors(weights)
+    reader = "tokenizer.json" if texts else "preprocessor_config.json"
+    if reader not in names:
+        raise ModelUnusable(
+            f"{directory} has no {reader}; write it once with:"
+            f" {_rewrite('Tokenizer' if texts else 'ImageProcessor', directory)}"
+        )
+    _json(directory / reader)
 
 
 def _instead(names: set[str]) -> str:

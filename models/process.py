@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
+    ClassifierCard,
+    EmbedderCard,
+    EmbedRequest,
     ImageCard,
     ImageRequest,
     ModelCard,
@@ -30,16 +33,17 @@ from botdaemon.types import (
     Sampling,
     TextRequest,
 )
-from models import formats, frames, preflight
+from models import formats, frames, labels, preflight
 from models.confinement import environment
 from models.devices import ORDER
+from models.embed import layout
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
 from models.live import Lookout, log_kept
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
 
     from models.live import Edition, Editions
@@ -83,10 +87,22 @@ class ModelSpec:
     #: what it takes, if that is known or estimated
     footprint: Footprint = field(default_factory=lambda: Footprint(load=0, peak=0))
 
+    @property
+    def kind(self) -> preflight.Kind:
+        """What sort of model it is."""
+        match self:
+            case TextSpec():
+                return "text"
+            case EmbedderSpec():
+                return "embedder"
+            case ClassifierSpec():
+                return "classifier"
+            case _:
+                return "image"
+
     def resolve(self, base: Path) -> Path:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
-        kind: Literal["text", "image"] = "text" if isinstance(self, TextSpec) else "image"
-        return preflight.resolve(self.path, base=base, revision=self.revision, kind=kind)
+        return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
 
     def need(self, name: str) -> Need:
         """What it asks of its device, for the ledger."""
@@ -125,6 +141,19 @@ class ImageSpec(ModelSpec):
 
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderSpec(ModelSpec):
+    """An embedder."""
+
+    #: texts at once
+    batch: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierSpec(ModelSpec):
+    """A classifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +252,51 @@ class ModelImageEngine:
         return metadata.read(picture)
 
 
+class ModelEmbedder:
+    """An embedder of a process: an `Embedder`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: EmbedderCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> EmbedderCard:
+        return self._card
+
+    async def embed(self, texts: Sequence[str], *, question: bool = False) -> list[bytes]:
+        request = EmbedRequest(model=self._model, texts=tuple(texts), question=question)
+        life = await self._process.life()
+        with life.request("embed", asdict(request)) as inbox:
+            vectors = await inbox.get()
+        if isinstance(vectors, BotdaemonError):
+            raise vectors
+        assert isinstance(vectors, list)
+        return vectors
+
+
+class ModelClassifier:
+    """A classifier of a process: a `Classifier`."""
+
+    def __init__(self, process: ModelProcess, model: str, card: ClassifierCard) -> None:
+        self._process = process
+        self._model = model
+        self._card = card
+
+    @property
+    def card(self) -> ClassifierCard:
+        return self._card
+
+    async def classify(self, what: str | bytes) -> Mapping[str, float]:
+        life = await self._process.life()
+        with life.request("classify", frames.pack_classified(self._model, what)) as inbox:
+            found = await inbox.get()
+            if isinstance(found, BotdaemonError):
+                raise found
+            assert isinstance(found, dict)
+            return found
+
+
 class ModelProcess(Lasting):
     """One model process through all its lives."""
 
@@ -257,6 +331,8 @@ class ModelProcess(Lasting):
         self._frames: dict[str, frames.Frame] = {}
         self._texts: dict[str, ModelTextEngine] = {}
         self._images: dict[str, ModelImageEngine] = {}
+        self._embedders: dict[str, ModelEmbedder] = {}
+        self._classifiers: dict[str, ModelClassifier] = {}
         self._scratch = ""
         self._restarts = 0
         self._life: Life | None = None
@@ -287,6 +363,12 @@ class ModelProcess(Lasting):
 
     def image(self, model: str) -> ModelImageEngine:
         return self._images[model]
+
+    def embedder(self, model: str) -> ModelEmbedder:
+        return self._embedders[model]
+
+    def classifier(self, model: str) -> ModelClassifier:
+        return self._classifiers[model]
 
     @property
     def pid(self) -> int:
@@ -348,15 +430,21 @@ class ModelProcess(Lasting):
             case TextSpec():
                 editions = self._lookout.add(name, directory, spec.sampling)
                 self._texts[name] = ModelTextEngine(self, name, editions, spec.sampling)
-                return told | {"kind": "text"}
+                return told | {"kind": spec.kind}
             case ImageSpec():
                 from models.image import manners
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
-                return told | {"kind": "image"}
+                return told | {"kind": spec.kind}
+            case EmbedderSpec():
+                self._embedders[name] = ModelEmbedder(self, name, layout.load(directory).card)
+                return told | {"kind": spec.kind}
+            case ClassifierSpec():
+                self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))
+                return told | {"kind": spec.kind}
             case _:
-                raise TypeError(f"{name} is neither a text model nor an image model")
+                raise TypeError(f"{name} is no text model, no image model and no classifier")
 
     # --- supervision -------------------------------------------------------------------------
 

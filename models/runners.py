@@ -17,21 +17,34 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from botdaemon.errors import BotdaemonError, EngineFailed, ModelUnusable
 from models import frames
-from models.engines import Cancelled, LoadedImageModel, LoadedTextModel
+from models.engines import (
+    Cancelled,
+    LoadedClassifier,
+    LoadedEmbedder,
+    LoadedImageModel,
+    LoadedTextModel,
+)
 from models.measure import device_lost, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from botdaemon.types import ImageRequest, Picture, Piece, Progress, TextRequest
+    from botdaemon.types import (
+        EmbedRequest,
+        ImageRequest,
+        Picture,
+        Piece,
+        Progress,
+        TextRequest,
+    )
     from models.engines import Slot
     from models.memory import Memory
     from models.turnstile import GiveWay, Turnstile
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", "TextRequest", "ImageRequest")
-Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel)
+Request = TypeVar("Request", "TextRequest", "ImageRequest", "EmbedRequest", "str | bytes")
+Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel, LoadedEmbedder, LoadedClassifier)
 LoadedOut = TypeVar("LoadedOut", covariant=True)
 
 
@@ -359,3 +372,55 @@ class ImageRunner(Runner["ImageRequest", LoadedImageModel]):
                     raise
                 if not self._memory.relieved(self.name, model):
                     raise
+
+
+class EmbedderRunner(Runner["EmbedRequest", LoadedEmbedder]):
+    """An embedder: one request after the other, others in between their parts."""
+
+    def _serve(self, model: LoadedEmbedder) -> None:
+        while self._may_begin() and (job := self._next()):
+            try:
+                with self._turnstile.turn(self.name) as give_way:
+                    vectors = self._embed(model, job, give_way)
+            except Cancelled:
+                self._cancelled(job)
+            except BotdaemonError as error:
+                self._failed(job, error)
+            except Exception as error:
+                self._failed(job, self._foreseen(error))
+            else:
+                self._end(job)
+                packed = frames.pack_vectors(vectors)
+                self._wire.send({"is": "vectors", "id": job.id, "vectors": packed})
+
+    def _embed(
+        self, model: LoadedEmbedder, job: Job[EmbedRequest], give_way: GiveWay
+    ) -> list[bytes]:
+        def between() -> None:
+            if job.cancelled.is_set():
+                raise Cancelled
+            give_way()
+
+        while True:
+            try:
+                return model.embed(job.request, between)
+            except Exception as error:
+                if not out_of_memory(error) or not self._memory.relieved(self.name, model):
+                    raise
+
+
+class ClassifierRunner(Runner["str | bytes", LoadedClassifier]):
+    """A classifier: one text or picture after the other."""
+
+    def _serve(self, model: LoadedClassifier) -> None:
+        while self._may_begin() and (job := self._next()):
+            try:
+                with self._turnstile.turn(self.name):
+                    labels = model.classify(job.request)
+            except BotdaemonError as error:
+                self._failed(job, error)
+            except Exception as error:
+                self._failed(job, self._foreseen(error))
+            else:
+                self._end(job)
+                self._wire.send({"is": "classified", "id": job.id, "labels": labels})

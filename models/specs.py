@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.config import DiffusersConfig, TransformersConfig
-from models.process import ImageSpec, TextSpec
+from botdaemon.config import (
+    ClassifierConfig,
+    DiffusersConfig,
+    EmbedderConfig,
+    TransformersConfig,
+)
+from models.process import ClassifierSpec, EmbedderSpec, ImageSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,27 +32,41 @@ def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
                 usual = SMALL_CACHE if table.quantize == "int8" else CACHE
                 specs[name] = TextSpec(
                     **_common(table),
+                    **_adaptable(table),
                     quantize=table.quantize,
                     batch=table.batch,
                     cache=(table.cache_megabytes or usual) * 2**20,
                     sampling=table.sampling.chosen(),
                 )
             case DiffusersConfig():
-                specs[name] = ImageSpec(**_common(table), checker=table.checker)
+                specs[name] = ImageSpec(
+                    **_common(table), **_adaptable(table), checker=table.checker
+                )
+            case EmbedderConfig():
+                specs[name] = EmbedderSpec(**_common(table), batch=table.batch)
+            case ClassifierConfig():
+                specs[name] = ClassifierSpec(**_common(table), offload=table.offload)
     return specs
 
 
-def _common(table: TransformersConfig | DiffusersConfig) -> dict[str, Any]:
+def _common(
+    table: TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig,
+) -> dict[str, Any]:
     return {
         "path": str(table.path or table.hub),
         "revision": table.revision,
         "device": table.device,
         "dtype": table.dtype,
-        "adapters": {adapter: str(path) for adapter, path in table.adapters.items()},
-        "offload": table.offload,
         "load": table.load == "start",
         "pinned": table.pinned,
         "idle": 60 * table.idle_minutes,
+    }
+
+
+def _adaptable(table: TransformersConfig | DiffusersConfig) -> dict[str, Any]:
+    return {
+        "adapters": {adapter: str(path) for adapter, path in table.adapters.items()},
+        "offload": table.offload,
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.access import Access
 from botdaemon.commands import COMMANDS
-from botdaemon.dispatcher import TEXT, Arranging, Dispatcher, House, Limits, Manners
+from botdaemon.dispatcher import TEXT, Arranging, Dispatcher, House, Judge, Limits, Manners
 from botdaemon.errors import AdapterDown, Refused
 from botdaemon.filters import NOTHING, Filter
 from botdaemon.outbox import Outboxes
@@ -184,6 +184,7 @@ async def home(
     stale: float = 3600.0,
     clock: Callable[[], float] = time.time,
     heard: Filter = NOTHING,
+    heard_judges: tuple[Judge, ...] = (),
     manners: Mapping[str, Manners] | None = None,
     characters: Mapping[str, Character] | None = None,
     keep: bool = False,
@@ -223,6 +224,7 @@ async def home(
                 clock=clock,
                 arranging=Arranging(clock=clock),
                 heard=heard,
+                heard_judges=heard_judges,
                 manners=manners or {},
                 characters=characters or {},
             ),

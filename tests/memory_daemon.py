@@ -64,6 +64,10 @@ async def tell_when_done(it: Home) -> None:
     it.outboxes.post([here])
 
 
+async def heard(message: Message) -> Message:
+    return message
+
+
 async def main(port: int, directory: Path, step: str) -> None:
     adapter = PlatformAdapter("chat", port)
     async with home(directory, {"bot": SayingBot()}, [adapter]) as it:
@@ -80,7 +84,7 @@ async def main(port: int, directory: Path, step: str) -> None:
                 bot="bot", persona="", model="notes", engine=notes.engine, messages=2, answer=10,
                 notes=0,
             ),
-            hear=lambda message: message,
+            hear=heard,
         )  # fmt: skip
         store = SimpleNamespace(
             latest=it.store.latest,

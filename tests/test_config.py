@@ -595,8 +595,8 @@ def documented_keys() -> set[tuple[str, str, str]]:
 #: tables within tables, which stand for themselves wherever they are
 _INNER = (
     *("sampling", "access", "styles"),
-    *("filters", "heard", "said", "most_characters", "messages"),
-    *("examples", "budget"),
+    *("filters", "heard", "said", "classifier", "most_characters", "messages", "crowd"),
+    *("examples", "budget", "enrich", "checker", "knowledge"),
     *("stages", "moods", "memory"),
 )
 
@@ -653,7 +653,7 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         config = parse("\n".join(kept), EXAMPLE)
         kinds = {"terminal", "web", "discord", "slack", "telegram"}
         assert {adapter.kind for adapter in config.adapters.values()} == kinds
-        kinds = {"transformers", "diffusers", "openai", "echo"}
+        kinds = {"transformers", "diffusers", "embedder", "classifier", "openai", "echo"}
         assert {model.kind for model in config.models.values()} == kinds
 
 

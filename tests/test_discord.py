@@ -20,15 +20,17 @@ from adapters.discord.directory import Directory, Place
 from adapters.discord.reading import Reader
 from botdaemon.commands import COMMANDS
 from botdaemon.config import AccessConfig, DiscordConfig
+from botdaemon.dispatcher import Manners
 from botdaemon.errors import AdapterDown, AdapterRefused, StoreFull, TryLater
-from botdaemon.types import Address, Verdict
+from botdaemon.posts import Several
+from botdaemon.types import Address, Bubble, Draft, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
     from botdaemon.ports import Bot
-    from botdaemon.types import Event, Message
+    from botdaemon.types import Event, Message, Turn
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
@@ -632,6 +634,30 @@ async def test_a_second_bot_speaks_with_its_own_name_and_picture(
         assert len(discord.webhooks.all) == 1
         posted = [c for c in discord.calls if "/webhooks/" in c.path and c.method == "POST"]
         assert posted[0].payload["avatar_url"] == "https://example.com/comic.png"
+
+
+async def test_each_of_a_crowd_speaks_under_a_name_of_its_own(
+    discord: FakeDiscord, tmp_path: Path
+) -> None:
+    class Crowd(SayingBot):
+        async def reply(self, turn: Turn) -> AsyncGenerator[Draft]:
+            bubbles = (Bubble("No way!", "BrazenHeron"), Bubble("Sure.", "khaki_ox"))
+            yield Draft(text="", bubbles=bubbles, final=True)
+
+    manners = {"joe": Manners(crowd=True, several=Several(longest_pause=0.0))}
+    async with living(discord, tmp_path, Crowd(), manners=manners):
+        await discord.say("joe, shall I buy a boat?")
+        await discord.until(lambda: len(discord.shown()) == 3)
+        await discord.until(lambda: "Regenerate" in discord.shown()[-1].buttons)
+        said = [(one.author, one.text) for one in discord.shown()[1:]]
+        assert said == [("BrazenHeron", "No way!"), ("khaki_ox", "Sure.")]
+        # In a direct channel there are no webhooks.
+        await discord.say("hello", channel="@ann")
+        await discord.until(lambda: len(discord.shown("@ann")) == 3)
+        assert [one.text for one in discord.shown("@ann")[1:]] == [
+            "**BrazenHeron:** No way!",
+            "**khaki_ox:** Sure.",
+        ]
 
 
 async def test_where_webhooks_are_not_allowed_the_name_stands_in_front(

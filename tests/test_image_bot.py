@@ -436,6 +436,29 @@ async def test_pictures_are_covered_as_the_operator_wants(
 
 
 @pytest.mark.parametrize(
+    ("verdict", "own", "shown", "covered"),
+    [
+        (True, None, False, False),
+        (False, None, True, False),
+        (None, None, True, True),  # it could not be told
+        (True, False, False, False),
+        (False, True, False, False),
+    ],
+)
+async def test_a_picture_that_a_classifier_objects_to_is_hidden_and_so_is_its_beginning(
+    store: Shelf, verdict: bool | None, own: bool | None, shown: bool, covered: bool
+) -> None:
+    async def checker(picture: bytes) -> bool | None:
+        assert picture
+        return verdict
+
+    engine = Easel(replace(CARD, harmless=False), unsafe=own)
+    seen = await drafts(painter(store, engine, checker=checker), turn(said("a cat")))
+    assert [file.spoiler for file in seen[-1].files] == [covered] * shown
+    assert not any(draft.preview for draft in seen)
+
+
+@pytest.mark.parametrize(
     ("unsafe", "blank"), [("hide", False), ("hide", True), ("cover", True), ("show", True)]
 )
 async def test_a_picture_that_is_hidden_is_words(store: Shelf, unsafe: str, blank: bool) -> None:

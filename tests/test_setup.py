@@ -22,10 +22,9 @@ DOCUMENTS = (
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *("docs/discord.md", "docs/promises.md", "docs/slack.md", "docs/telegram.md"),
     *("docs/engines.md", "docs/models.md", "docs/pictures.md"),
-    *("docs/filters.md", "docs/records.md", "docs/schedules.md", "docs/voices.md"),
-    *("docs/personas.md", "docs/service.md"),
-    "docs/relationships.md",
-    *("docs/memory.md", "docs/relationships.md"),
+    *("docs/filters.md", "docs/knowledge.md", "docs/memory.md", "docs/personas.md"),
+    *("docs/records.md", "docs/relationships.md", "docs/schedules.md", "docs/voices.md"),
+    "docs/service.md",
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

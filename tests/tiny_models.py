@@ -203,3 +203,130 @@ def adapter(base: Path, seed: int) -> Path:
     )
     peft.get_peft_model(model, config).save_pretrained(directory)
     return directory
+
+
+def sentence_model(pooling: str = "mean_tokens", lower: bool = False) -> Path:
+    """A directory as sentence-transformers writes it, around a BERT of a few thousand weights with
+    a token for each letter. Shared by all tests: do not write into it."""
+    import torch
+    from tokenizers import normalizers, processors
+    from transformers import BertConfig, BertModel
+
+    directory = _home() / f"sentences-{pooling}-{lower}"
+    if directory.exists():
+        return directory
+    torch.set_num_threads(1)
+    (directory / "1_Pooling").mkdir(parents=True)
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz0123456789:.,?"]
+    tokenizer = Tokenizer(
+        models.WordLevel({name: id for id, name in enumerate(names)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", "")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(directory / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(names), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64, initializer_range=0.4,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(directory)
+    parts = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    files: dict[str, Any] = {
+        "modules.json": [
+            {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{part}"}
+            for n, (path, part) in enumerate(parts)
+        ],
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": 32, f"pooling_mode_{pooling}": True,
+        },
+        "sentence_bert_config.json": {"max_seq_length": 48, "do_lower_case": lower},
+        "config_sentence_transformers.json": {
+            "prompts": {"query": "query: ", "document": "passage: "}
+        },
+    }  # fmt: skip
+    for name, content in files.items():
+        (directory / name).write_text(json.dumps(content))
+    return directory
+
+
+def _silence(model: Any) -> None:
+    """Every weight zero, but those that scale what is there."""
+    for name, weight in model.named_parameters():
+        if (
+            not name.lower()
+            .replace("_", "")
+            .endswith(("layernorm.weight", "layernormbefore.weight", "layernormafter.weight"))
+        ):
+            weight.zero_()
+
+
+@functools.cache
+def text_classifier(*, each: bool = False) -> Path:
+    """A BERT whose label "toxic" follows from one word, " grey", wherever it stands, and else
+    "fine". With `each`, the labels do not exclude each other."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    directory = _home() / f"classifier-{each}"
+    tokenizer = _write_beside(directory, ("[PAD]", "[UNK]"), "", None)
+    (word,) = tokenizer.encode(" grey").ids
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=16,
+        max_position_embeddings=34,
+        id2label={0: "fine", 1: "Toxic"},
+        label2id={"fine": 0, "Toxic": 1},
+        problem_type="multi_label_classification" if each else "single_label_classification",
+        pad_token_id=0,
+    )
+    model: Any = BertForSequenceClassification(config)
+    with torch.no_grad():
+        _silence(model)
+        # One word is loud in one number; attention, which is even, adds it to the first token,
+        # whose loudness the classifier reads.
+        model.bert.embeddings.word_embeddings.weight[word, 0] = 100.0
+        model.bert.encoder.layer[0].attention.self.value.weight.fill_diagonal_(1.0)
+        model.bert.encoder.layer[0].attention.output.dense.weight.fill_diagonal_(100.0)
+        model.bert.pooler.dense.weight.fill_diagonal_(1.0)
+        model.classifier.weight[1, 0] = 20.0
+        model.classifier.bias[1] = -10.0
+    model.save_pretrained(directory)
+    return directory
+
+
+@functools.cache
+def picture_classifier() -> Path:
+    """A ViT whose label "nsfw" follows from how red a picture is."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    directory = _home() / "picture-classifier"
+    config = ViTConfig(
+        image_size=16,
+        patch_size=16,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        id2label={0: "normal", 1: "nsfw"},
+        label2id={"normal": 0, "nsfw": 1},
+    )
+    model: Any = ViTForImageClassification(config)
+    with torch.no_grad():
+        _silence(model)
+        # The red of the one patch becomes one number, which attention hands to the first token.
+        model.vit.embeddings.patch_embeddings.projection.weight[0, 0] = 1 / 256
+        attention = model.vit.layers[0].attention
+        attention.v_proj.weight.fill_diagonal_(1.0)
+        attention.o_proj.weight.fill_diagonal_(1.0)
+        model.classifier.weight[1, 0] = 5.0
+    model.save_pretrained(directory)
+    ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(directory)
+    return directory

@@ -17,6 +17,7 @@ from adapters.web import WebAdapter
 from botdaemon.store import Store, open_store
 from botdaemon.types import (
     Address,
+    Bubble,
     Control,
     Event,
     File,
@@ -91,7 +92,13 @@ class House:
         return Address(self.adapter.name, room, str(thread))
 
     async def say(
-        self, thread: int, text: str, *, bot: str = "sunny", files: tuple[File, ...] = ()
+        self,
+        thread: int,
+        text: str,
+        *,
+        bot: str = "sunny",
+        files: tuple[File, ...] = (),
+        bubbles: tuple[Bubble, ...] = (),
     ) -> int:
         """What a bot has to say (the daemon itself for the bot "")."""
         said = Message(
@@ -102,6 +109,7 @@ class House:
             kind=Kind.SAID if bot else Kind.NOTICE,
             thread=thread,
             files=files,
+            bubbles=bubbles,
         )
         return await self.store.say(said, [])
 

@@ -71,7 +71,6 @@ class SlackAdapter:
         self._token = token
         self._app_token = app_token
         self._around = around
-        self._first = next(iter(around.bots), "")
         self._connection: _Connection | None = None
         self.traits = Traits(
             dialect="mrkdwn",
@@ -118,7 +117,7 @@ class SlackAdapter:
             sent,
             streams,
             pending,
-            first=self._first,
+            bots=tuple(around.bots),
             faces=around.pictures if has_faces else None,
         )
         again = asyncio.Event()

@@ -19,7 +19,7 @@ from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
 from botdaemon.types import Control, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from adapters.slack.pending import Pending
     from adapters.slack.sent import Sent
@@ -55,7 +55,7 @@ class Letters:
         streams: Streams,
         pending: Pending,
         *,
-        first: str,
+        bots: Sequence[str],
         faces: Mapping[str, str] | None,
     ) -> None:
         self._web = web
@@ -63,7 +63,8 @@ class Letters:
         self._sent = sent
         self._streams = streams
         self._pending = pending
-        self._first = first
+        self._bots = bots
+        self._unnamed = ("", *bots[:1])
         #: the bots' pictures; None when no bot has a face of its own here
         self._faces = faces
         self._once = Once(log, name)
@@ -149,7 +150,7 @@ class Letters:
 
     def _face(self, letter: Letter) -> dict[str, Any]:
         """Under which name and picture to speak; none for the account's own."""
-        if self._faces is None or letter.speaker in ("", self._first):
+        if self._faces is None or letter.speaker in self._unnamed:
             return {}
         picture = self._faces.get(letter.speaker)
         return {"username": letter.speaker} | ({"icon_url": picture} if picture else {})
@@ -157,7 +158,9 @@ class Letters:
     def _signed(self, letter: Letter, *, plain: bool = False) -> str:
         """The text, with the speaker's name before it where no face says it."""
         words = letter.part.plain if plain else letter.part.text
-        if self._faces is not None or letter.speaker in ("", self._first) or letter.number:
+        # A bot says its name once, each of a crowd with its message.
+        again = letter.number > 0 and letter.speaker in self._bots
+        if self._faces is not None or letter.speaker in self._unnamed or again:
             return words
         return f"{letter.speaker}: {words}" if plain else f"*{letter.speaker}:* {words}"
 

@@ -70,8 +70,7 @@ class TelegramAdapter:
             buttons=True,
             placeholders=True,
         )
-        first = next(iter(around.bots), "")
-        self._sender = Sender(around.shelf, first, own_faces=table.own_faces)
+        self._sender = Sender(around.shelf, tuple(around.bots), own_faces=table.own_faces)
         self._bot: Bot | None = None
         self._poller: Poller | None = None
         self._said: set[str] = set()

@@ -34,7 +34,7 @@ from botdaemon.errors import Gone, TryLater, Undeliverable
 from botdaemon.types import Control
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from telegram import Bot, Message
 
@@ -61,10 +61,11 @@ T = TypeVar("T")
 class Sender:
     """Sends for one account. It outlives connections: what it remembers is true of the chats."""
 
-    def __init__(self, shelf: Shelf, first: str, *, own_faces: bool) -> None:
-        """`first` speaks without its name; with `own_faces` the others say theirs."""
+    def __init__(self, shelf: Shelf, bots: Sequence[str], *, own_faces: bool) -> None:
+        """The first of the account's `bots` speaks without its name; with `own_faces` the others
+        say theirs."""
         self._shelf = shelf
-        self._wording = Wording(first, own_faces=own_faces)
+        self._wording = Wording(bots, own_faces=own_faces)
         self._moved: dict[int, int] = {}
         self._forums: set[int] = set()
         self._quiet_until: dict[int, float] = {}

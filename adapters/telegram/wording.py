@@ -19,6 +19,8 @@ from adapters.controls import LABELS, MARK, rows
 from adapters.telegram.trouble import says
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from telegram.error import BadRequest
 
     from botdaemon.types import Address, File, Letter
@@ -35,9 +37,10 @@ UNPARSED = "can't parse entities"
 class Wording:
     """The words of an account that may speak for several bots."""
 
-    def __init__(self, first: str, *, own_faces: bool) -> None:
-        """`first` speaks without its name; with `own_faces` the others say theirs."""
-        self._first = first
+    def __init__(self, bots: Sequence[str], *, own_faces: bool) -> None:
+        """The first of `bots` speaks without its name; with `own_faces` the others say theirs."""
+        self._bots = bots
+        self._unnamed = ("", *bots[:1])
         self._own_faces = own_faces
 
     def text(self, letter: Letter, mode: ParseMode | None) -> str:
@@ -50,7 +53,9 @@ class Wording:
 
     def _name(self, letter: Letter, mode: ParseMode | None) -> str:
         """Who speaks, where that has to be said: an account has only one name and face here."""
-        if not self._own_faces or letter.speaker in ("", self._first) or letter.number:
+        # A bot says its name once, each of a crowd with its message.
+        again = letter.number > 0 and letter.speaker in self._bots
+        if not self._own_faces or letter.speaker in self._unnamed or again:
             return ""
         return f"<b>{html.escape(letter.speaker)}:</b>" if mode else f"{letter.speaker}:"
 

@@ -284,6 +284,8 @@ def message_json(message: Message, mirror: str) -> dict[str, object]:
         "author": message.speaker,
         "bot": bool(message.bot),
         "text": message.text,
+        # Several messages of one answer; a name is that of one of a crowd.
+        "bubbles": [{"name": one.name, "text": one.text} for one in message.bubbles],
         "at": moment(message.sent_at),
         "files": [
             {

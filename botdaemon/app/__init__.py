@@ -3,15 +3,16 @@
 `life` starts, runs and stops it, `parts` makes what the configuration describes, `engines` what it
 thinks with, `errands` are what
 the command line does besides, `look` is what it only looks at,
-`holdings` the models on this machine, `imports` brings adapters and
-models in by name.
+`knowledge` what bots may look up, `holdings` the models on this machine, `imports` brings adapters
+and models in by name.
 """
 
+from botdaemon.app import knowledge
 from botdaemon.app.control import ask
 from botdaemon.app.errands import can, chat, serve_models
 from botdaemon.app.holdings import amount, fetch, listing, misfits, offer, plan, verify
 from botdaemon.app.life import Daemon, running, serve
-from botdaemon.app.look import inspect_model, probe, setup_guide, weigh
+from botdaemon.app.look import inspect_model, label_problems, probe, setup_guide, weigh
 from botdaemon.app.records import export, held
 from botdaemon.app.voices import (
     build,
@@ -44,6 +45,8 @@ __all__ = [
     "forget",
     "held",
     "inspect_model",
+    "knowledge",
+    "label_problems",
     "listing",
     "misfits",
     "offer",

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
-from botdaemon.app import imports
+from botdaemon.app import imports, judges
 from botdaemon.config import (
+    ClassifierConfig,
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import ImageEngine, TextEngine
+    from botdaemon.ports import Classifier, Embedder, ImageEngine, TextEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +36,28 @@ class Engines:
 
     text: Mapping[str, TextEngine]
     image: Mapping[str, ImageEngine]
+    embedders: Mapping[str, Embedder]
+    classifiers: Mapping[str, Classifier]
     status: Callable[[], list[str]]
     #: names the model processes that hang
     silent: Callable[[], list[str]] = list
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think with, and those that answer in their place."""
-    names = set()
+    """The models that bots think with, those that answer in their place, and those that look
+    through what is said."""
+    names = set(judges.classifiers(config))
     for bot in config.bots.values():
         if isinstance(bot, TextBotConfig | ImageBotConfig):
             names.add(bot.model)
         if isinstance(bot, ImageBotConfig) and bot.improve:
             names.add(bot.improve)
+        if isinstance(bot, TextBotConfig) and bot.knowledge and bot.knowledge.model:
+            names.add(bot.knowledge.model)
         if isinstance(bot, TextBotConfig) and bot.memory is not None:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
+        if isinstance(bot, TextBotConfig) and bot.enrich is not None:
+            names.add(bot.enrich.model)
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -65,6 +74,8 @@ async def make_engines(
     chosen = {name: config.models[name] for name in sorted(names)}
     text: dict[str, TextEngine] = {}
     image: dict[str, ImageEngine] = {}
+    embedders: dict[str, Embedder] = {}
+    classifiers: dict[str, Classifier] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -85,6 +96,10 @@ async def make_engines(
                 text[name] = fleet.text(name)
             case DiffusersConfig():
                 image[name] = fleet.image(name)
+            case EmbedderConfig():
+                embedders[name] = fleet.embedder(name)
+            case ClassifierConfig():
+                classifiers[name] = fleet.classifier(name)
             case OpenAIConfig():
                 kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
                 key = read_key(config, name)
@@ -96,6 +111,8 @@ async def make_engines(
     return Engines(
         text,
         image,
+        embedders,
+        classifiers,
         lambda: _status(chosen, fleet),
         fleet.silent if fleet is not None else list,
     )

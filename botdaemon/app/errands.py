@@ -13,6 +13,7 @@ from botdaemon.bots.canning import PROMPTS, fill
 from botdaemon.bots.text import TextBot
 from botdaemon.config import (
     CannedBotConfig,
+    ClassifierConfig,
     Config,
     RecordsConfig,
     TerminalConfig,
@@ -91,7 +92,7 @@ async def can(
         if not isinstance(source_table, TextBotConfig):
             raise TypeError(f"{table.source} is no text bot")
         engines = await make_engines(config, stack, [source_table.model], config.daemon.data_dir)
-        source = parts.make_bot(config, table.source, engines)
+        source = parts.make_writer(config, table.source, engines)
         if not isinstance(source, TextBot):
             raise TypeError(f"{table.source} is no text bot")
         await fill(
@@ -123,10 +124,14 @@ def _screen(dataset: Path | None, blocked: Sequence[str]) -> Screen | None:
 async def serve_models(
     config: Config, host: str, port: int, key: str | None, ready: Callable[[str], None]
 ) -> None:
-    """Offer every model of the configuration, and every adapter of it as MODEL:ADAPTER, as an
-    OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its address."""
+    """Offer every model of the configuration but classifiers, and every adapter of it as
+    MODEL:ADAPTER, as an OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its
+    address."""
     async with AsyncExitStack() as stack:
-        engines = await make_engines(config, stack, config.models, config.daemon.data_dir)
+        offered = [
+            name for name, one in config.models.items() if not isinstance(one, ClassifierConfig)
+        ]
+        engines = await make_engines(config, stack, offered, config.daemon.data_dir)
         text = dict(engines.text)
         for name, table in config.models.items():
             if isinstance(table, TransformersConfig):

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.app import imports
 from botdaemon.app.engines import footprints_file
-from botdaemon.config import DiffusersConfig, TransformersConfig
+from botdaemon.config import (
+    ClassifierConfig,
+    DiffusersConfig,
+    EmbedderConfig,
+    TransformersConfig,
+)
 from botdaemon.errors import ModelUnusable
 
 if TYPE_CHECKING:
@@ -87,7 +92,10 @@ def verify(config: Config, repo: str | None, progress: Progress) -> Iterator[tup
         wanted = [
             (table.hub, table.revision)
             for table in config.models.values()
-            if isinstance(table, TransformersConfig | DiffusersConfig) and table.hub
+            if isinstance(
+                table, TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig
+            )
+            and table.hub
         ]
     for name, revision in wanted:
         for finding in imports.named(imports.VERIFY)(name, revision, progress=progress):

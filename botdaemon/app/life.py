@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from botdaemon import systemd
 from botdaemon.app import imports, parts, watch
+from botdaemon.app.beside import Beside
 from botdaemon.app.control import listening
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.keep import keep
-from botdaemon.app.memory import all_habits
 from botdaemon.app.reload import ANSWERING, Reload
 from botdaemon.app.told import Told
 from botdaemon.config import ChatConfig, Config, WebConfig
 from botdaemon.dispatcher import Dispatcher
-from botdaemon.memory import remember_along
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
 from botdaemon.schedule import Clock
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from botdaemon.memory import Habits
     from botdaemon.ports import Adapter
     from botdaemon.types import Address
     from botdaemon.web import Server
@@ -199,11 +197,10 @@ async def running(
         }
         # 3. The models and the bots that think with them.
         engines = await make_engines(config, stack, wanted(config), config.daemon.data_dir)
-        bots = {name: parts.make_bot(config, name, engines, store) for name in config.bots}
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
-        house = parts.make_house(config, bots, connected, engines.status, lambda: clock.wake())
+        house = parts.make_whole_house(config, engines, store, connected, lambda: clock.wake())
         dispatcher = Dispatcher(
             store,
             house,
@@ -221,21 +218,8 @@ async def running(
         if config.records.directory is not None:
             journal = Journal(config.records.directory, await store.latest())
             lives.create_task(write_along(journal, store), name="records")
-        learning: asyncio.Task[None] | None = None
-
-        def remember(habits: Sequence[Habits]) -> None:
-            """Learn by these from now on; how far was learned is in the store."""
-            nonlocal learning
-            learning = lives.create_task(learn(learning, habits), name="memory")
-
-        async def learn(before: asyncio.Task[None] | None, habits: Sequence[Habits]) -> None:
-            if before is not None:
-                before.cancel()
-                await asyncio.wait([before])
-            if habits:
-                await remember_along(store, dispatcher.turns.lull, habits)
-
-        remember(all_habits(config, engines))
+        beside = Beside(store, dispatcher, engines, lives)
+        beside.live_by(config)
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()
@@ -262,7 +246,7 @@ async def running(
             outboxes=outboxes,
             adapters=connected,
             servers=servers,
-            reload=Reload(config, store, dispatcher, clock, engines, connected, told, remember),
+            reload=Reload(config, store, dispatcher, clock, engines, connected, told, beside),
             silent=silent,
             directory=directory,
             left=left,

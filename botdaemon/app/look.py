@@ -7,25 +7,35 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.app import imports
+from botdaemon.app import imports, judges
 from botdaemon.app.parts import tokens
 from botdaemon.app.personas import weighed
 from botdaemon.commands import COMMANDS
 from botdaemon.config import (
     ChatConfig,
+    ClassifierConfig,
     Config,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     TextBotConfig,
     TransformersConfig,
 )
 from botdaemon.errors import ConfigError
-from botdaemon.types import Finding, ImageCard, ModelCard, TextRequest, Verdict
+from botdaemon.types import (
+    ClassifierCard,
+    EmbedderCard,
+    Finding,
+    ImageCard,
+    ModelCard,
+    TextRequest,
+    Verdict,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from botdaemon.bots.packing import Count
     from botdaemon.check import Overhead
@@ -64,12 +74,33 @@ def inspect_model(config: Config, table: ModelConfig) -> str:
         case TransformersConfig():
             card = _format(config, table).card
             return f"{table.hub or table.path}, a context of {card.context} tokens"
+        case EmbedderConfig():
+            made: EmbedderCard = imports.named(imports.EMBEDDER)(_directory(config, table)).card
+            return (
+                f"{table.hub or table.path}, vectors of {made.dimension} numbers for"
+                f" {made.context} tokens"
+            )
         case DiffusersConfig():
             drawn = _image_card(config, table)
             return (
                 f"{table.hub or table.path}, pictures of {drawn.width} x {drawn.height} pixels in "
                 f"{drawn.steps} steps"
             )
+        case ClassifierConfig():
+            told = _labels(config, table)
+            return f"{table.hub or table.path}, a classifier of {told.of}: {', '.join(told.labels)}"
+
+
+def label_problems(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Where a label is asked for that a classifier has not. Raises `ModelUnusable`."""
+
+    def card(name: str) -> ClassifierCard:
+        table = config.models[name]
+        if not isinstance(table, ClassifierConfig):
+            raise TypeError(f"{name} is no classifier")
+        return _labels(config, table)
+
+    return judges.label_problems(config, card)
 
 
 def weigh(config: Config, bot: str) -> Overhead:
@@ -122,10 +153,19 @@ def _image_card(config: Config, table: DiffusersConfig) -> ImageCard:
     return card
 
 
-def _directory(config: Config, table: TransformersConfig | DiffusersConfig) -> Any:
+def _labels(config: Config, table: ClassifierConfig) -> ClassifierCard:
+    card: ClassifierCard = imports.named(imports.LABELS)(_directory(config, table))
+    return card
+
+
+def _directory(
+    config: Config,
+    table: TransformersConfig | DiffusersConfig | EmbedderConfig | ClassifierConfig,
+) -> Any:
+    kinds = {"diffusers": "image", "transformers": "text"}
     return imports.named(imports.RESOLVE)(
         str(table.path or table.hub),
         base=config.path.parent,
         revision=table.revision,
-        kind="image" if isinstance(table, DiffusersConfig) else "text",
+        kind=kinds.get(table.kind, table.kind),
     )

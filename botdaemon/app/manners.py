@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botdaemon.app import judges
+from botdaemon.config import ImageBotConfig
 from botdaemon.dispatcher import Manners
 from botdaemon.filters import Filter, Rule
 from botdaemon.posts import Several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from botdaemon.config import Config, FilterConfig
+    from botdaemon.ports import Classifier
 
 
-def make_manners(config: Config) -> Iterator[tuple[str, Manners]]:
+def make_manners(
+    config: Config, classifiers: Mapping[str, Classifier]
+) -> Iterator[tuple[str, Manners]]:
     """How each bot hears and speaks."""
     for name, table in config.bots.items():
         several = table.messages
@@ -31,6 +36,9 @@ def make_manners(config: Config) -> Iterator[tuple[str, Manners]]:
                     characters_per_second=several.characters_per_second,
                     longest_pause=several.longest_pause_seconds,
                 ),
+                heard_judges=judges.of_what_is_heard(table.filters, classifiers),
+                said_judges=judges.of_what_is_said(classifiers, config.filters, table.filters),
+                crowd=not isinstance(table, ImageBotConfig) and table.crowd is not None,
             ),
         )
 

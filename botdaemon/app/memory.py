@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdaemon.app.manners import make_manners
+from botdaemon.app.personas import persona
 from botdaemon.config import TextBotConfig
 from botdaemon.dispatcher import Remembers
 from botdaemon.memory import Habits, Scribe
@@ -22,11 +23,6 @@ def make_remembers(config: Config) -> Iterator[tuple[str, Remembers]]:
     for name, table in config.bots.items():
         if isinstance(table, TextBotConfig) and table.memory is not None:
             yield name, Remembers(scope=table.memory.scope, most=table.memory.most_facts)
-
-
-def all_habits(config: Config, engines: Engines) -> list[Habits]:
-    """Those of all bots that remember."""
-    return [habits for name in config.bots if (habits := make_habits(config, name, engines))]
 
 
 def make_habits(config: Config, name: str, engines: Engines) -> Habits | None:
@@ -49,12 +45,12 @@ def make_habits(config: Config, name: str, engines: Engines) -> Habits | None:
         most_facts=memory.most_facts,
         window=Window(
             bot=name,
-            persona=table.persona,
+            persona=persona(config, table),
             model=table.model,
             engine=engines.text[table.model],
             messages=table.history_messages,
             answer=table.sampling.max_tokens,
             notes=memory.facts_tokens + memory.summary_tokens,
         ),
-        hear=dict(make_manners(config))[name].hear_one,
+        hear=dict(make_manners(config, engines.classifiers))[name].hear_one,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.access import Access
-from botdaemon.app import imports
+from botdaemon.app import crowds, imports, judges, knowledge
 from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
@@ -15,6 +15,7 @@ from botdaemon.app.told import Told, file_limit, served, shared
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
 from botdaemon.bots.improver import Improver
+from botdaemon.bots.telling import Telling, ToldBot
 from botdaemon.bots.text import TextBot
 from botdaemon.config import (
     BotConfig,
@@ -38,9 +39,11 @@ from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
 from botdaemon.web import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from botdaemon.app.engines import Engines
+    from botdaemon.knowledge.briefing import Librarian
+    from botdaemon.ports import Classifier
     from botdaemon.store import Store
 
 
@@ -149,28 +152,53 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     )
 
 
-def make_bot(config: Config, name: str, engines: Engines, store: Store | None = None) -> Bot:
-    """A bot that draws keeps its pictures in the store, and one that writes knows people by it."""
+def make_writer(
+    config: Config, name: str, engines: Engines, briefings: Sequence[Briefing] = ()
+) -> TextBot:
+    """A text bot alone: what its model writes."""
+    table = config.bots[name]
+    if not isinstance(table, TextBotConfig):
+        raise TypeError(f"{name} is no text bot")
+    return TextBot(
+        name=name,
+        persona=persona(config, table),
+        model=table.model,
+        adapter=table.adapter,
+        engine=engines.text[table.model],
+        sampling=table.sampling.chosen(),
+        history_messages=table.history_messages,
+        examples=examples(table),
+        stop=table.stop,
+        shares=shares(table),
+        briefings=briefings,
+    )
+
+
+def make_bot(
+    config: Config,
+    name: str,
+    engines: Engines,
+    store: Store | None = None,
+    librarian: Librarian | None = None,
+) -> Bot:
+    """A bot that draws keeps its pictures in the store, one that writes knows people by it, and a
+    crowd looks there for names that nobody has. `librarian`: who looks things up for it."""
     table = config.bots[name]
     match table:
         case TextBotConfig():
-            return TextBot(
-                name=name,
-                persona=persona(config, table),
-                model=table.model,
-                adapter=table.adapter,
-                engine=engines.text[table.model],
-                sampling=table.sampling.chosen(),
-                history_messages=table.history_messages,
-                examples=examples(table),
-                stop=table.stop,
-                shares=shares(table),
-                briefings=tuple(_briefings(config, name, engines, store)),
+            telling = Telling(
+                table.model,
+                tuple(_briefings(config, name, engines, store, librarian)),
+                crowds.make_enricher(table.enrich, name, engines),
             )
+            writer = make_writer(config, name, engines, [telling.notes])
+            bot = ToldBot(crowds.as_crowd(writer, table.crowd, config, store), telling)
+            return knowledge.citing(config, name, bot, librarian) if librarian else bot
         case CannedBotConfig():
-            return CannedBot(
+            canned = CannedBot(
                 name, table.lines, table.characters_per_second, table.longest_typing_seconds
             )
+            return crowds.as_crowd(canned, table.crowd, config, store)
         case ImageBotConfig():
             if store is None:
                 raise TypeError(f"{name} has nowhere to keep pictures")
@@ -188,6 +216,9 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
                 else None,
                 adapters=_adapters(config, table.model),
                 unsafe=table.unsafe,
+                checker=judges.make_checker(table.checker, engines.classifiers[table.checker.model])
+                if table.checker
+                else None,
                 most_pictures=table.most_pictures,
                 most_steps=table.most_steps,
                 largest_side=table.largest_side,
@@ -195,9 +226,15 @@ def make_bot(config: Config, name: str, engines: Engines, store: Store | None = 
 
 
 def _briefings(
-    config: Config, name: str, engines: Engines, store: Store | None
+    config: Config,
+    name: str,
+    engines: Engines,
+    store: Store | None,
+    librarian: Librarian | None,
 ) -> Iterator[Briefing]:
     """Who has something to tell a bot for a turn."""
+    if librarian is not None:
+        yield librarian.brief
     table = config.bots[name]
     if store is None or not isinstance(table, TextBotConfig):  # nothing is known
         return
@@ -223,14 +260,34 @@ def _line(table: BotConfig) -> str | None:
             return None
 
 
+def make_whole_house(
+    config: Config,
+    engines: Engines,
+    store: Store,
+    adapters: Mapping[str, Adapter],
+    changed: Callable[[], None],
+) -> House:
+    """With its bots, on engines that are there. Raises `ConfigError`."""
+    judges.needs_labels(config, engines.classifiers)
+    librarians = {
+        name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
+    }
+    bots = {
+        name: make_bot(config, name, engines, store, librarians.get(name)) for name in config.bots
+    }
+    return make_house(config, bots, adapters, engines.status, changed, engines.classifiers)
+
+
 def make_house(
     config: Config,
     bots: Mapping[str, Bot],
     adapters: Mapping[str, Adapter],
     status: Callable[[], list[str]],
     changed: Callable[[], None] = lambda: None,
+    classifiers: Mapping[str, Classifier] | None = None,
 ) -> House:
-    """`changed` is told when a schedule may be due earlier than the next one was."""
+    """`classifiers` are those that look through what is said; `changed` is told when a schedule may
+    be due earlier than the next one was."""
     serving = {name: served(config, name) for name in adapters}
     chats = {
         name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)
@@ -285,7 +342,8 @@ def make_house(
         remembers=dict(make_remembers(config)),
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
-        manners=dict(make_manners(config)),
+        heard_judges=judges.of_what_is_heard(config.filters, classifiers or {}),
+        manners=dict(make_manners(config, classifiers or {})),
         characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=status,
     )

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING
 from botdaemon import logs, systemd
 from botdaemon.app import parts, told
 from botdaemon.app.engines import wanted
-from botdaemon.app.memory import all_habits
 from botdaemon.config import ChatConfig, load
 from botdaemon.errors import BotdaemonError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from botdaemon.app.beside import Beside
     from botdaemon.app.engines import Engines
     from botdaemon.config import Config
     from botdaemon.dispatcher import Dispatcher
-    from botdaemon.memory import Habits
     from botdaemon.ports import Adapter
     from botdaemon.schedule import Clock
     from botdaemon.store import Store
@@ -116,7 +115,7 @@ class Reload:
         engines: Engines,
         adapters: Mapping[str, Adapter],
         adapters_told: told.Told,
-        remember: Callable[[Sequence[Habits]], None],
+        beside: Beside,
     ) -> None:
         self._started = config
         #: what the daemon lives by
@@ -127,7 +126,7 @@ class Reload:
         self._engines = engines
         self._adapters = adapters
         self._told = adapters_told
-        self._remember = remember
+        self._beside = beside
         self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self) -> str:
@@ -163,17 +162,17 @@ class Reload:
                 " restart the daemon, or take that back and reload"
             )
         # 1. All of it is made before any of it is used.
-        bots = {name: parts.make_bot(new, name, self._engines, self._store) for name in new.bots}
-        house = parts.make_house(new, bots, self._adapters, self._engines.status, self._clock.wake)
+        house = parts.make_whole_house(
+            new, self._engines, self._store, self._adapters, self._clock.wake
+        )
         govern = parts.make_governor(new)
-        habits = all_habits(new, self._engines)
         # 2. On disk: all or nothing.
         await parts.settle(new, self._store)
         # 3. In memory: nothing is awaited from here on.
         self._told.renew(new)
         self._dispatcher.move_into(house)
         self._clock.live_by(govern, bots=house.bots, painters=house.painters)
-        self._remember(habits)
+        self._beside.live_by(new)
         if new.daemon.log_level != old.daemon.log_level:
             logs.configure(new.daemon.log_level, new.daemon.log_format)
         self.config = new

@@ -65,6 +65,9 @@ class ImageBot:
     - "cover": every picture is covered;
     - "show": none is.
 
+    `checker` says whether a picture is unsafe, besides the model's own; None: it cannot tell. With
+    one, nothing is shown of pictures that are not finished.
+
     A checker that leaves nothing of a picture hides it whatever is said here.
     """
 
@@ -82,6 +85,7 @@ class ImageBot:
         improver: Improver | None,
         adapters: Collection[str],
         unsafe: Literal["hide", "cover", "show"],
+        checker: Callable[[bytes], Awaitable[bool | None]] | None = None,
         most_pictures: int,
         most_steps: int,
         largest_side: int,
@@ -92,6 +96,7 @@ class ImageBot:
         self._gallery = Gallery(path, engine.read, source_of)
         self._improver = improver
         self._unsafe = unsafe
+        self._checker = checker
         self._limits = Limits(
             pictures=most_pictures,
             steps=most_steps,
@@ -150,10 +155,12 @@ class ImageBot:
                         yield Draft(
                             text=captions.drawing(step),
                             files=tuple(files),
-                            preview=step.preview,
+                            # Nobody has looked at it.
+                            preview=b"" if self._checker else step.preview,
                             controls=UNDER_PICTURES if files else None,
                         )
                         continue
+                    step = await self._checked(step)
                     pictures.append(step)
                     if not self._hides(step):
                         files.append(await self._file(step, words))
@@ -172,6 +179,13 @@ class ImageBot:
             final=True,
             controls=UNDER_PICTURES if files else (Control.RETRY,),
         )
+
+    async def _checked(self, picture: Picture) -> Picture:
+        """With the verdict of the checker, unless the model's own has given a bad one."""
+        if self._checker is None or not picture.content or picture.unsafe:
+            return picture
+        verdict = await self._checker(picture.content)
+        return picture if verdict is None else replace(picture, unsafe=verdict)
 
     def _hides(self, picture: Picture) -> bool:
         return not picture.content or (self._unsafe == "hide" and picture.unsafe is True)

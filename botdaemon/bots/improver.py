@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from botdaemon.bots.sidecar import one_line
 from botdaemon.errors import BotdaemonError
-from botdaemon.types import ChatLine, Sampling, TextRequest
 
 if TYPE_CHECKING:
     from botdaemon.ports import TextEngine
@@ -36,22 +34,16 @@ class Improver:
     async def improve(self, prompt: str) -> str:
         """A better prompt, or "" when there is none, for whatever reason: no picture is to be lost
         for it."""
-        request = TextRequest(
-            model=self._model,
-            speaker=self._speaker,
-            lines=(ChatLine(role="system", text=_TASK), ChatLine(role="user", text=prompt)),
-            sampling=Sampling(max_tokens=_TOKENS),
-            stop=("\n",),
-        )
-        text = ""
         try:
-            async with (
-                asyncio.timeout(_SECONDS),
-                aclosing(self._engine.generate(request)) as pieces,
-            ):
-                async for piece in pieces:
-                    text += piece.text
+            return await one_line(
+                self._engine,
+                self._model,
+                self._speaker,
+                _TASK,
+                prompt,
+                tokens=_TOKENS,
+                seconds=_SECONDS,
+            )
         except (BotdaemonError, TimeoutError) as error:
             log.warning("no better prompt: %r", error, extra={"event": "not_improved"})
             return ""
-        return " ".join(text.split()).strip("\"'\u201c\u201d ")

@@ -15,6 +15,7 @@ import click
 import botdaemon
 from botdaemon.cli.daemon import can, chat, check, run, setup
 from botdaemon.cli.datasets import dataset, forget, import_export, ratings
+from botdaemon.cli.knowledge import knowledge
 from botdaemon.cli.models import models, serve_models
 from botdaemon.cli.records import export, held
 from botdaemon.cli.service import install_service, reload
@@ -33,6 +34,6 @@ def main() -> None:
 for _command in (
     run, check, setup, chat, can, models, serve_models,
     import_export, dataset, train, evaluate, promote, rollback, versions,
-    ratings, forget, export, held, reload, install_service,
+    ratings, forget, export, held, knowledge, reload, install_service,
 ):  # fmt: skip
     main.add_command(_command)

@@ -56,6 +56,8 @@ def check(path: Path | None, online: bool) -> None:
         lines=lambda file: len(read_lines(file)),
         misfits=lambda: app.misfits(config),
         too_slow=filters.too_slow,
+        knowledge=app.knowledge.check_knowledge(config),
+        labels=lambda: app.label_problems(config),
     )
     for finding in report.findings:
         click.echo(str(finding))

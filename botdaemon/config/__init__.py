@@ -6,12 +6,20 @@ Knows no module of the house but `types` and `errors`, and nothing of what the v
 from botdaemon.config.bots import (
     BotConfig,
     CannedBotConfig,
+    CheckerConfig,
+    EnrichConfig,
     ImageBotConfig,
     StyleConfig,
     TextBotConfig,
 )
 from botdaemon.config.feelings import MoodConfig, StageConfig
-from botdaemon.config.manners import FilterConfig, FiltersConfig
+from botdaemon.config.knowledge import KnowledgeConfig
+from botdaemon.config.manners import (
+    ClassifierFilterConfig,
+    CrowdConfig,
+    FilterConfig,
+    FiltersConfig,
+)
 from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.platforms import (
@@ -33,9 +41,11 @@ from botdaemon.config.tables import (
     RoomConfig,
 )
 from botdaemon.config.thinking import (
+    ClassifierConfig,
     DeviceConfig,
     DiffusersConfig,
     EchoConfig,
+    EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
     SamplingConfig,
@@ -50,16 +60,23 @@ __all__ = [
     "BudgetConfig",
     "CannedBotConfig",
     "ChatConfig",
+    "CheckerConfig",
+    "ClassifierConfig",
+    "ClassifierFilterConfig",
     "Config",
+    "CrowdConfig",
     "DaemonConfig",
     "DeviceConfig",
     "DiffusersConfig",
     "DiscordConfig",
     "EchoConfig",
+    "EmbedderConfig",
+    "EnrichConfig",
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",
     "ImageBotConfig",
+    "KnowledgeConfig",
     "LimitsConfig",
     "MemoryConfig",
     "ModelConfig",

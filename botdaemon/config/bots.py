@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from botdaemon.config.base import Table
 from botdaemon.config.feelings import Moods, Stages
-from botdaemon.config.manners import FiltersConfig, MostConfig, SeveralConfig
+from botdaemon.config.knowledge import KnowledgeConfig
+from botdaemon.config.manners import CrowdConfig, FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
 from botdaemon.config.values import (
     File,
+    Labels,
     Name,
     Names,
     Patterns,
@@ -42,7 +44,33 @@ class _BotConfig(Table):
     """several messages for one answer"""
 
 
-class TextBotConfig(_BotConfig, PersonaConfig):
+class _WritingBotConfig(_BotConfig):
+    crowd: CrowdConfig | None = None
+    """several answers to one post, each under another name"""
+
+    @model_validator(mode="after")
+    def _one_or_a_crowd(self) -> Self:
+        if self.crowd is not None and self.messages.most > 1:
+            raise ValueError("each of a crowd says one message: leave out messages.most or crowd")
+        return self
+
+
+class EnrichConfig(Table):
+    """A text model that says what a question means before it is answered."""
+
+    model: str = Field(description="the name of a [models.NAME] table of a text model")
+    """the name of a [models.NAME] table of a text model"""
+    instruction: str = ""
+    """what it is told to do, in place of what it is told otherwise"""
+    messages: int = Field(default=6, ge=0, le=50)
+    """messages before the question that it is shown"""
+    most_tokens: int = Field(default=80, ge=8, le=1000)
+    """tokens that the question may become"""
+    seconds: float = Field(default=10.0, gt=0, le=120)
+    """time after which the question is answered as it was asked"""
+
+
+class TextBotConfig(_WritingBotConfig, PersonaConfig):
     """A bot that writes its answers with a model."""
 
     kind: Literal["text"]
@@ -56,17 +84,21 @@ class TextBotConfig(_BotConfig, PersonaConfig):
     """whether it is told what [persona] says of all bots"""
     history_messages: int = Field(default=40, ge=1, le=10_000)
     """most messages of a thread it is shown"""
+    knowledge: KnowledgeConfig | None = None
+    """folders that it looks things up in"""
     budget: BudgetConfig = BudgetConfig()
     """what parts of its prompt may take of the model's context"""
     memory: MemoryConfig | None = None
     """what it remembers; by default nothing"""
+    enrich: EnrichConfig | None = None
+    """a model that says what a question means before it is answered"""
     stages: Stages = ()
     """how far it comes with a person, step by step"""
     moods: Moods = Field(default_factory=dict)
     """moods that it may be in"""
 
 
-class CannedBotConfig(_BotConfig):
+class CannedBotConfig(_WritingBotConfig):
     """A bot that picks its answers from a file of lines."""
 
     kind: Literal["canned"]
@@ -91,6 +123,15 @@ class StyleConfig(Table):
     """the model's LoRA adapters to use, each with its weight"""
 
 
+class CheckerConfig(Table):
+    """A classifier that looks at pictures before they are shown."""
+
+    model: str = Field(description="the name of a [models.NAME] table of a classifier of pictures")
+    """the name of a [models.NAME] table of a classifier of pictures"""
+    labels: Labels = Field(min_length=1, description="the labels of unsafe pictures")
+    """the least probability with which a label makes a picture unsafe"""
+
+
 class ImageBotConfig(_BotConfig):
     """A bot that draws."""
 
@@ -109,6 +150,8 @@ class ImageBotConfig(_BotConfig):
     """hide: what the model's checker objects to is not shown, and without a checker every picture
     is covered until somebody wants to see it, unless the model says that it is harmless; cover:
     every picture is covered; show: none is"""
+    checker: CheckerConfig | None = None
+    """a classifier that looks at what the model's own checker has not looked at"""
     most_pictures: int = Field(default=4, ge=1, le=16)
     """pictures that may be asked for at once"""
     most_steps: int = Field(default=100, ge=1, le=1000)

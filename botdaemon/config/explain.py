@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -138,11 +139,18 @@ def _walk(loc: tuple[str | int, ...], model: type[BaseModel]) -> tuple[Where, An
         if _is_table(annotation):
             table = annotation
             field = _fields(table).get(str(part))
-            annotation = field.annotation if field else None
+            annotation = _given(field.annotation) if field else None
         else:
             table, annotation = None, next(iter(get_args(annotation)[-1:]), None)
         where = (*where, part)
     return where, table, annotation
+
+
+def _given(annotation: Any) -> Any:
+    """The type of a key that may be left out, "X | None", when it is there."""
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    optional = NoneType in get_args(annotation) and len(members) == 1
+    return members[0] if optional else annotation
 
 
 def _is_table(annotation: Any) -> bool:

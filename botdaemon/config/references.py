@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _Tables = dict[str, dict[str, Any]]
 
+_NAMED = {"embedder": "an embedder", "classifier": "a classifier"}
+
 
 def references(document: dict[str, Any]) -> Iterator[Mistake]:
     """Names that do not exist, are taken twice or do not belong there."""
@@ -34,6 +36,8 @@ def references(document: dict[str, Any]) -> Iterator[Mistake]:
         yield from _model(name, model, models)
     for name, bot in bots.items():
         yield from _bot(name, bot, bots, models)
+    filters = _section(document, "filters")
+    yield from _classified(("filters", "classifier"), filters.get("classifier"), models)
     yield from _rooms(rooms, bots, adapters)
     yield from _schedules(document.get("schedules"), bots, rooms, adapters)
 
@@ -56,15 +60,19 @@ def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, A
     return {key: table for key, table in tables if isinstance(table, of)}
 
 
-def _draws(model: dict[str, Any]) -> bool:
-    return model.get("kind") == "diffusers" or model.get("api") == "images"
+def _sort(model: dict[str, Any]) -> str:
+    """What a model is for, in words."""
+    if (named := _NAMED.get(str(model.get("kind")))) is not None:
+        return named
+    draws = model.get("kind") == "diffusers" or model.get("api") == "images"
+    return "an image model" if draws else "a text model"
 
 
 def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistake]:
     where: Where = ("models", name, "fall_back")
     if "fall_back" not in model:
         return
-    yield from _thinks_with(where, model, models, image=_draws(model))
+    yield from _thinks_with(where, model, models, _sort(model))
     seen = [name]
     while isinstance(other := models.get(seen[-1], {}).get("fall_back"), str):
         if other in seen:
@@ -75,14 +83,19 @@ def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistak
 
 
 def _thinks_with(
-    where: Where, table: dict[str, Any], models: _Tables, *, image: bool
+    where: Where, table: dict[str, Any], models: _Tables, sort: str
 ) -> Iterator[Mistake]:
-    """The model named there exists, and is of the right sort."""
+    """The model named there exists, and is of this sort."""
     yield from _exists(where, table, "model", models)
     name = table.get(str(where[-1]))
-    if isinstance(name, str) and name in models and _draws(models[name]) != image:
-        wanted, is_one = ("an image", "a text") if image else ("a text", "an image")
-        yield Mistake(where, f'"{name}" is {is_one} model, name {wanted} model')
+    if isinstance(name, str) and name in models and _sort(models[name]) != sort:
+        yield Mistake(where, f'"{name}" is {_sort(models[name])}, name {sort}')
+
+
+def _classified(where: Where, table: Any, models: _Tables) -> Iterator[Mistake]:
+    """What a table at `where` says of a classifier."""
+    if isinstance(table, dict):
+        yield from _thinks_with((*where, "model"), table, models, "a classifier")
 
 
 def _adapters(
@@ -103,17 +116,29 @@ def _adapters(
 
 def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iterator[Mistake]:
     where: Where = ("bots", name)
+    filters = bot.get("filters")
+    if isinstance(filters, dict):
+        place = (*where, "filters", "classifier")
+        yield from _classified(place, filters.get("classifier"), models)
     if bot.get("kind") == "text":
-        yield from _thinks_with((*where, "model"), bot, models, image=False)
+        yield from _thinks_with((*where, "model"), bot, models, "a text model")
+        knowledge = bot.get("knowledge")
+        if isinstance(knowledge, dict) and knowledge.get("model"):
+            place = (*where, "knowledge", "model")
+            yield from _thinks_with(place, knowledge, models, "an embedder")
         yield from _adapters((*where, "adapter"), [bot.get("adapter")], bot, models)
         memory = bot.get("memory")
         for key in ("facts", "summarise"):
             if isinstance(memory, dict) and key in memory:
-                yield from _thinks_with((*where, "memory", key), memory, models, image=False)
+                place = (*where, "memory", key)
+                yield from _thinks_with(place, memory, models, "a text model")
+        if isinstance(enrich := bot.get("enrich"), dict):
+            yield from _thinks_with((*where, "enrich", "model"), enrich, models, "a text model")
     if bot.get("kind") == "image":
-        yield from _thinks_with((*where, "model"), bot, models, image=True)
+        yield from _thinks_with((*where, "model"), bot, models, "an image model")
+        yield from _classified((*where, "checker"), bot.get("checker"), models)
         if "improve" in bot:
-            yield from _thinks_with((*where, "improve"), bot, models, image=False)
+            yield from _thinks_with((*where, "improve"), bot, models, "a text model")
         for style, table in _section(bot, "styles").items():
             used = _section(table, "adapters", of=float | int)
             yield from _adapters((*where, "styles", style, "adapters"), used, bot, models)

@@ -52,8 +52,6 @@ class _LocalConfig(Table):
     """where it runs: auto, cpu, mps, cuda or cuda:N"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """the numbers it computes with"""
-    adapters: dict[Name, File] = Field(default_factory=dict)
-    """LoRA adapters trained on this model: a name and a directory each"""
     load: Literal["start", "demand"] = "start"
     """when it is loaded: when the daemon starts, or when it is first needed"""
     pinned: bool = False
@@ -74,7 +72,12 @@ class _LocalConfig(Table):
         return self
 
 
-class TransformersConfig(_LocalConfig):
+class _AdaptableConfig(_LocalConfig):
+    adapters: dict[Name, File] = Field(default_factory=dict)
+    """LoRA adapters trained on this model: a name and a directory each"""
+
+
+class TransformersConfig(_AdaptableConfig):
     """A text model that runs on this machine."""
 
     kind: Literal["transformers"]
@@ -100,7 +103,7 @@ class TransformersConfig(_LocalConfig):
         return self
 
 
-class DiffusersConfig(_LocalConfig):
+class DiffusersConfig(_AdaptableConfig):
     """An image model that runs on this machine: the directory of any diffusers pipeline."""
 
     kind: Literal["diffusers"]
@@ -110,6 +113,25 @@ class DiffusersConfig(_LocalConfig):
     on the card, for models larger than it"""
     checker: bool = True
     """whether the model's safety checker, if it has one, looks at every picture"""
+
+
+class EmbedderConfig(_LocalConfig):
+    """A model that puts the meaning of texts into vectors: any directory of sentence-transformers
+    (see docs/knowledge.md)."""
+
+    kind: Literal["embedder"]
+    """what runs it"""
+    batch: int = Field(default=16, ge=1, le=1024)
+    """texts that it reads at the same time"""
+
+
+class ClassifierConfig(_LocalConfig):
+    """A classifier of texts or of pictures that runs on this machine, by transformers."""
+
+    kind: Literal["classifier"]
+    """what runs it"""
+    offload: bool = False
+    """whether it waits in RAM, rather than on disk, when it has to leave the card"""
 
 
 class OpenAIConfig(TokenConfig):
@@ -148,7 +170,13 @@ class EchoConfig(Table):
 
 
 ModelConfig = Annotated[
-    TransformersConfig | DiffusersConfig | OpenAIConfig | EchoConfig, Field(discriminator="kind")
+    TransformersConfig
+    | DiffusersConfig
+    | EmbedderConfig
+    | ClassifierConfig
+    | OpenAIConfig
+    | EchoConfig,
+    Field(discriminator="kind"),
 ]
 
 

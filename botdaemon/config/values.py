@@ -75,6 +75,19 @@ def _blocked(value: str) -> str:
     return value
 
 
+def _nickname(value: str) -> str:
+    if re.fullmatch(r"\w([\w .'-]{0,30}[\w.'-])?", value) is None:
+        raise ValueError(
+            f'"{value}" cannot be a name: use at most 32 letters, digits, spaces, - _ \' and .,'
+            " beginning with a letter or digit"
+        )
+    return value
+
+
+def _label(value: str) -> str:
+    return value.strip().casefold()
+
+
 def _channel(value: str) -> str:
     adapter, colon, channel = value.partition(":")
     if not (adapter and colon and channel):
@@ -134,4 +147,6 @@ Expressions = Annotated[
     tuple[Annotated[str, AfterValidator(_expression)], ...], Field(strict=False)
 ]
 Blocked = Annotated[tuple[Annotated[str, AfterValidator(_blocked)], ...], Field(strict=False)]
+Nicknames = Annotated[tuple[Annotated[str, AfterValidator(_nickname)], ...], Field(strict=False)]
+Labels = dict[Annotated[str, AfterValidator(_label)], Annotated[float, Field(gt=0, le=1)]]
 Channels = Annotated[tuple[Annotated[str, AfterValidator(_channel)], ...], Field(strict=False)]

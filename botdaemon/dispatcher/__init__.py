@@ -18,6 +18,7 @@ from botdaemon.dispatcher.desk import Desk, Question
 from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
 from botdaemon.dispatcher.house import House
+from botdaemon.dispatcher.judges import Judge
 from botdaemon.dispatcher.letters import relay
 from botdaemon.dispatcher.linking import Linking
 from botdaemon.dispatcher.manners import Manners
@@ -50,7 +51,16 @@ if TYPE_CHECKING:
 
     from botdaemon.store import Store, Want
 
-__all__ = ["TEXT", "Arranging", "Dispatcher", "House", "Limits", "Manners", "Remembers"]
+__all__ = [
+    "TEXT",
+    "Arranging",
+    "Dispatcher",
+    "House",
+    "Judge",
+    "Limits",
+    "Manners",
+    "Remembers",
+]
 
 #: the share of a platform's limit from which on the rest of a text is expected in another message
 FULL = 0.9
@@ -73,7 +83,7 @@ class Dispatcher:
         store, post = self._store, self._post
         self._house = house
         self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
-        self._ears = Ears(store, house.heard, house.manners)
+        self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns.live_by(
             house.bots, house.lines, house.history, self._mouth, self._ears, house.limits

@@ -7,13 +7,16 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from botdaemon.dispatcher.judges import judged
 from botdaemon.dispatcher.manners import Manners
+from botdaemon.filters import Screened
 from botdaemon.types import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from botdaemon.filters import Filter, Screened
+    from botdaemon.dispatcher.judges import Judge
+    from botdaemon.filters import Filter
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity, Turn
 
@@ -36,11 +39,18 @@ async def note(store: Store, key: str, held: Held) -> None:
 
 
 class Ears:
-    """`everybody` is what no bot hears, `manners` are those of each bot."""
+    """`everybody` and `judges` say what no bot hears, `manners` are those of each bot."""
 
-    def __init__(self, store: Store, everybody: Filter, manners: Mapping[str, Manners]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        everybody: Filter,
+        judges: Sequence[Judge],
+        manners: Mapping[str, Manners],
+    ) -> None:
         self._store = store
         self._everybody = everybody
+        self._judges = judges
         self._manners = manners
 
     async def listen(
@@ -53,6 +63,9 @@ class Ears:
     ) -> Screened:
         """What may be recorded of what somebody says in the event `key`."""
         heard = self._everybody(text)
+        if not heard.blocked:
+            looked = await judged(self._judges, heard.text)
+            heard = Screened(looked.text, (*heard.found, *looked.found), looked.blocked)
         if heard.found:
             held = Held(
                 way="heard",
@@ -69,9 +82,9 @@ class Ears:
     async def understand(self, turn: Turn, address: Address) -> Turn | str:
         """A turn as its bot hears it, or what to tell the person whom it does not answer."""
         manners = self._manners.get(turn.bot, Manners())
-        unheard = manners.unheard(turn)
+        unheard = await manners.unheard(turn)
         if unheard is None:
-            return manners.hear(turn)
+            return await manners.hear(turn)
         if unheard.screened is not None:
             held = Held(
                 way="heard",

@@ -14,6 +14,7 @@ from botdaemon.filters import NOTHING, Filter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from botdaemon.dispatcher.judges import Judge
     from botdaemon.dispatcher.manners import Manners
     from botdaemon.dispatcher.remembering import Remembers
     from botdaemon.feelings import Character
@@ -48,6 +49,7 @@ class House:
     longest_message: int = 16_000
     #: what nobody hears, and how each bot hears and speaks
     heard: Filter = NOTHING
+    heard_judges: tuple[Judge, ...] = ()
     manners: Mapping[str, Manners] = field(default_factory=dict)
     #: how each bot may feel about people
     characters: Mapping[str, Character] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,7 @@ from botdaemon.dispatcher.letters import CONTROLS, answer, captioned, home_of, w
 from botdaemon.dispatcher.manners import Manners
 from botdaemon.types import (
     Address,
+    Bubble,
     Draft,
     File,
     Held,
@@ -23,7 +25,7 @@ from botdaemon.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from botdaemon.ports import Traits
@@ -62,9 +64,13 @@ class Mouth:
         self._clock = clock
         self._apologies: dict[tuple[int, int, str], float] = {}
 
-    def live(self, obligation: Obligation) -> AbstractAsyncContextManager[Callable[[Draft], None]]:
-        """Typing, and the growing answer, at all addresses of a turn."""
-        return self._post.live(obligation)
+    @asynccontextmanager
+    async def live(self, obligation: Obligation) -> AsyncIterator[Callable[[Draft], None]]:
+        """Typing, and the growing answer, at all addresses of a turn. Of a crowd's nothing is shown
+        before its names are known: no platform changes whose message it is."""
+        crowd = self._manners.get(obligation.bot, Manners()).crowd
+        async with self._post.live(obligation) as show:
+            yield (lambda draft: None) if crowd else show
 
     def begun(self, bot: str, draft: Draft, *, grows: bool) -> Draft:
         """What may be shown of a draft: of an answer that `grows`, what is certain to be said."""
@@ -74,13 +80,13 @@ class Mouth:
     async def answer(self, obligation: Obligation, draft: Draft, *, close: str) -> str:
         """A bot's words end its turn, as far as its manners allow; returns how it ended ("silent"
         when there are none)."""
-        spoken = self._manners.get(obligation.bot, Manners()).spoken(draft)
+        spoken = await self._manners.get(obligation.bot, Manners()).spoken(draft)
         if spoken.screened.found:
             held = Held(
                 way="said",
                 blocked=spoken.screened.blocked,
                 found=spoken.screened.found,
-                text=draft.text,
+                text="\n".join(one.text for one in draft.bubbles) or draft.text,
                 address=home_of(obligation),
                 bot=obligation.bot,
             )
@@ -93,18 +99,21 @@ class Mouth:
         letters: list[Letter] = []
         for address in obligation.addresses:
             letters += await self._letters(
-                obligation, address, draft, spoken.messages, spoken.pauses
+                obligation, address, draft, spoken.bubbles, spoken.pauses
             )
+        several = len(spoken.bubbles) > 1 or any(one.name for one in spoken.bubbles)
         said = Message(
             address=home_of(obligation),
             text=draft.text,
             files=draft.files,
+            bubbles=spoken.bubbles if several else (),
             bot=obligation.bot,
             thread=obligation.thread,
             turn=obligation.turn,
             sent_at=self._clock(),
         )
-        await self._store.say(said, letters, close=close)
+        origin = draft.origin and replace(draft.origin, usage=draft.usage)
+        await self._store.say(said, letters, close=close, origin=origin)
         self._post.post(obligation.addresses)
         return close
 
@@ -143,7 +152,7 @@ class Mouth:
         letters: list[Letter] = []
         for address in addresses:
             letters += await self._letters(
-                obligation, address, Draft(text=text), [text], notice=True
+                obligation, address, Draft(text=text), [Bubble(text)], notice=True
             )
         await self._store.say(
             Message(
@@ -177,16 +186,17 @@ class Mouth:
         obligation: Obligation,
         address: Address,
         draft: Draft,
-        texts: Sequence[str],
+        bubbles: Sequence[Bubble],
         pauses: Sequence[float] = (0.0,),
         *,
         notice: bool = False,
     ) -> list[Letter]:
-        """A draft's letters; `texts` are its words, message by message, and `pauses` when each is
+        """A draft's letters; `bubbles` are its words, message by message, and `pauses` when each is
         sent, in seconds from now."""
         traits = self._couriers.get(address.adapter)
         if traits is None:
             return []
+        texts = [bubble.text for bubble in bubbles]
         parts, files, begins = await self._parts(texts, draft.files, traits)
         controls = CONTROLS if draft.controls is None else draft.controls
         where, platform_id = obligation.reply_to or (None, "")
@@ -200,9 +210,15 @@ class Mouth:
             controls=() if notice or not traits.buttons else controls,
         )
         now = self._clock()
-        for number, pause in zip(begins, pauses, strict=True):
+        for number, pause, bubble, end in zip(
+            begins, pauses, bubbles, [*begins[1:], len(parts)], strict=True
+        ):
             if pause:
                 letters[number] = replace(letters[number], not_before=now + pause)
+            if bubble.name:
+                letters[number:end] = [
+                    replace(letter, speaker=bubble.name) for letter in letters[number:end]
+                ]
         return letters
 
     async def _parts(

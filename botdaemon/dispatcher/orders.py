@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdaemon.commands import COMMANDS, TALKING, unknown
+from botdaemon.dispatcher.accounts import Accounts
 from botdaemon.dispatcher.letters import plain
 from botdaemon.errors import Refused
 
@@ -80,6 +81,7 @@ class Orders:
         self._linking = linking
         self._access = access
         self._status = status
+        self._accounts = Accounts(store, access)
         self._since = since
 
     async def carry_out(self, order: Order) -> str:
@@ -99,6 +101,7 @@ class Orders:
             "whoami": self._whoami,
             "pair": self._pair,
             "queue": self._queue,
+            "why": self._accounts.why,
             "remind": self._agenda.remind,
             "every": self._agenda.every,
             "schedules": self._agenda.schedules,

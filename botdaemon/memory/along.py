@@ -105,7 +105,7 @@ class _Learner:
 
     async def _facts(self, exchange: Exchange) -> tuple[list[str], int]:
         """What somebody said of themself, and how much of what the model wrote is no such thing."""
-        scribe, said = self._habits.facts, self._heard(exchange.said)
+        scribe, said = self._habits.facts, await self._heard(exchange.said)
         if not scribe or not said or (self._habits.scope == "private" and not exchange.direct):
             return [], 0
         written = await self._note(
@@ -116,9 +116,9 @@ class _Learner:
         )
         return facts.taken(*written, [*said, *exchange.before]) if written else ([], 0)
 
-    def _heard(self, messages: Sequence[Message]) -> list[Message]:
+    async def _heard(self, messages: Sequence[Message]) -> list[Message]:
         """What the bot hears of them, and what has words."""
-        heard = map(self._habits.hear, messages)
+        heard = [await self._habits.hear(message) for message in messages]
         return [message for message in heard if message is not None and message.text.strip()]
 
     # --- summaries ---------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class _Learner:
     async def _summarise(self, scribe: Scribe, thread: int) -> None:
         """What of a thread its bot does not read any more."""
         window = self._habits.window
-        while said := self._heard(await self._memories.said(thread, window.messages)):
+        while said := await self._heard(await self._memories.said(thread, window.messages)):
             stretch = await self._memories.stretch(
                 self._bot, thread, await window.begins(said), summaries.LEAST, summaries.MOST
             )
@@ -139,11 +139,11 @@ class _Learner:
     async def _summarise_stretch(self, scribe: Scribe, stretch: Sequence[Message]) -> bool:
         most = self._habits.summary_tokens // summaries.FEW
         while len(stretch) > 1:
-            text = summaries.conversation(self._heard(stretch))
+            text = summaries.conversation(await self._heard(stretch))
             if await scribe.takes(summaries.STRETCH, text, most):
                 break
             stretch = stretch[: len(stretch) // 2]
-        text = summaries.conversation(self._heard(stretch))
+        text = summaries.conversation(await self._heard(stretch))
         made = await self._summary(
             scribe, summaries.STRETCH, text, stretch[0].thread, stretch[0].id, stretch[-1].id
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from botdaemon.memory.scribe import Scribe
     from botdaemon.memory.summaries import Window
@@ -29,4 +29,4 @@ class Habits:
     most_facts: int
     window: Window
     #: a message as the bot hears it; None: not at all
-    hear: Callable[[Message], Message | None]
+    hear: Callable[[Message], Awaitable[Message | None]]

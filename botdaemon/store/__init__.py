@@ -25,6 +25,7 @@ from botdaemon.store import (
     intake,
     letters,
     links,
+    origins,
     pairings,
     quiet,
     relations,
@@ -40,6 +41,7 @@ from botdaemon.store.facts import Exchange, Fact
 from botdaemon.store.forgetting import Forgotten, Person
 from botdaemon.store.links import Link
 from botdaemon.store.memories import Memories
+from botdaemon.store.origins import Account
 from botdaemon.store.quiet import Quiet
 from botdaemon.store.rows import one
 from botdaemon.store.schedules import Listed
@@ -59,6 +61,7 @@ from botdaemon.types import (
     Letter,
     Message,
     Obligation,
+    Origin,
     Posted,
     Pressed,
     Reacted,
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
     from botdaemon.store.slots import Govern
 
 __all__ = [
+    "Account",
     "Decided",
     "Exchange",
     "Fact",
@@ -309,13 +313,33 @@ class Store:
         return await self._write(lambda db: turns.claim(db, turn, history))
 
     async def say(
-        self, said: Message, letters: Sequence[Letter], *, close: str = "", error: str = ""
+        self,
+        said: Message,
+        letters: Sequence[Letter],
+        *,
+        close: str = "",
+        error: str = "",
+        origin: Origin | None = None,
     ) -> int:
         """A bot's answer or the daemon's notice, with its letters; with `close`, the end of the
         message's turn in that state. Returns the message's id, 0 when the turn had ended."""
         return await self._write(
-            lambda db: turns.say(db, said, letters, self._next_seq, close=close, error=error)
+            lambda db: turns.say(
+                db,
+                said,
+                letters,
+                self._next_seq,
+                close=close,
+                error=error,
+                origin=origin,
+            )
         )
+
+    async def account(
+        self, thread: int, address: Address, platform_id: str, who: Identity
+    ) -> Account | None:
+        """How an answer came about; see `origins.account`."""
+        return await self._write(lambda db: origins.account(db, thread, address, platform_id, who))
 
     async def end_turn(self, turn: int, state: str, error: str = "") -> None:
         """Close a turn without a word."""
@@ -527,6 +551,11 @@ class Store:
             (json.dumps(list(identities)),),
         )
         return dict(rows)
+
+    async def known_names(self) -> set[str]:
+        """What everybody is called whom the daemon has ever met."""
+        rows = await self._readers.all("SELECT DISTINCT name FROM identities")
+        return {name for (name,) in rows}
 
     async def paired(self, who: Identity) -> bool:
         """Whether an admin has let the account write directly."""

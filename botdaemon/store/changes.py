@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdaemon.store import held, relations, rooms
+from botdaemon.store import held, origins, relations, rooms
 from botdaemon.store.intake import NextSeq, Relay, identify, located, seen
 from botdaemon.store.rows import MESSAGE, MESSAGES, message
 from botdaemon.types import Address, Control, Deleted, Edited, Pressed, Reacted, Recorded
@@ -44,10 +44,12 @@ def deleted(db: sqlite3.Connection, event: Deleted, next_seq: NextSeq) -> Record
     if row is None:
         return Recorded(message=0, thread=0)
     db.execute(
-        "UPDATE messages SET text = '', has_files = 0, deleted_at = ?, seq = ? WHERE id = ?",
+        "UPDATE messages SET text = '', bubbles = '', has_files = 0, deleted_at = ?, seq = ?"
+        " WHERE id = ?",
         (event.at, next_seq(), row[0]),
     )
     db.execute("DELETE FROM message_files WHERE message = ?", (row[0],))
+    origins.taken_back(db, row[0])
     # Nor is it passed on any more, and what was is edited away. One under way is left to arrive.
     db.execute(
         """UPDATE letters SET text = ?, plain = ?, error = 'taken back', state = CASE

@@ -158,6 +158,12 @@ def _forget(
         WHERE asked_by IN temp.mine OR id IN (
             SELECT turn FROM turn_messages WHERE message IN temp.gone)"""
     )
+    # What they asked, as it was asked and as another model put it.
+    db.execute(
+        """UPDATE origins SET question = '', meant = '' WHERE turn IN (
+            SELECT id FROM turns WHERE asked_by IN temp.mine) OR turn IN (
+            SELECT turn FROM turn_messages WHERE message IN temp.gone)"""
+    )
     # What bots were to say to them or for them, and when they want quiet.
     db.execute(
         """UPDATE schedules SET say = '', prompt = '', slot = NULL, due_at = NULL
@@ -212,8 +218,8 @@ def _empty(db: sqlite3.Connection, next_seq: Callable[[], int], now: float) -> i
     """Take everything out of the messages in `gone`, which are deleted from then on."""
     ids = [id for (id,) in db.execute("SELECT id FROM temp.gone ORDER BY id").fetchall()]
     db.executemany(
-        """UPDATE messages SET text = '', has_files = 0, deleted_at = coalesce(deleted_at, ?),
-            seq = ? WHERE id = ?""",
+        """UPDATE messages SET text = '', bubbles = '', has_files = 0,
+            deleted_at = coalesce(deleted_at, ?), seq = ? WHERE id = ?""",
         [(now, next_seq(), id) for id in ids],
     )
     db.execute("DELETE FROM message_files WHERE message IN temp.gone")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdaemon.store import rooms
-from botdaemon.store.rows import one
+from botdaemon.store.rows import one, packed_bubbles
 from botdaemon.types import (
     Address,
     Call,
@@ -143,8 +143,8 @@ def insert_message(
     message_id = int(
         db.execute(
             """INSERT INTO messages (seq, thread, kind, identity, bot, text, adapter, channel,
-            topic, platform_id, reply_to, turn, has_files, sent_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            topic, platform_id, reply_to, turn, has_files, bubbles, sent_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 seq,
                 thread_id,
@@ -159,6 +159,7 @@ def insert_message(
                 said.reply_to,
                 said.turn or None,
                 bool(said.files),
+                packed_bubbles(said),
                 said.sent_at,
             ),
         ).lastrowid

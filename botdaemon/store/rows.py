@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.types import (
     Address,
+    Bubble,
     Control,
     File,
     Identity,
@@ -32,7 +33,8 @@ MESSAGE = """
     CASE WHEN m.has_files THEN (
         SELECT json_group_array(json_array(f.sha256, x.name, f.media_type, f.size, x.spoiler))
         FROM message_files x JOIN files f ON f.sha256 = x.file WHERE x.message = m.id
-    ) END
+    ) END,
+    m.bubbles
 """
 #: to go with `MESSAGE`
 MESSAGES = "messages m LEFT JOIN identities i ON i.id = m.identity"
@@ -73,7 +75,16 @@ def message(row: Row) -> Message:
             File(sha256=sha256, name=name, media_type=media_type, size=size, spoiler=bool(spoiler))
             for sha256, name, media_type, size, spoiler in json.loads(row[20])
         ),
+        bubbles=()
+        if gone or not row[21]
+        else tuple(Bubble(text, name) for name, text in json.loads(row[21])),
     )
+
+
+def packed_bubbles(said: Message) -> str:
+    """The messages of an answer, as its row has them."""
+    pairs = [(bubble.name, bubble.text) for bubble in said.bubbles]
+    return json.dumps(pairs, ensure_ascii=False) if pairs else ""
 
 
 ROOM = "r.id, r.name, r.bots, r.host, r.configured, r.created_at"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from botdaemon.store import relations, rooms, wishes
+from botdaemon.store import origins, relations, rooms, wishes
 from botdaemon.store.intake import insert_letter, insert_message, insert_turn
 from botdaemon.store.rows import MESSAGE, MESSAGES, message, one
 from botdaemon.types import (
@@ -16,6 +16,7 @@ from botdaemon.types import (
     Letter,
     Message,
     Obligation,
+    Origin,
     Turn,
     Why,
     Wish,
@@ -111,6 +112,7 @@ def say(
     *,
     close: str = "",
     error: str = "",
+    origin: Origin | None = None,
 ) -> int:
     """What a bot or the daemon says joins its thread, and its letters enter the outbox.
 
@@ -124,6 +126,8 @@ def say(
     message_id = insert_message(db, said, said.thread, None, next_seq())
     for letter in letters:
         insert_letter(db, letter, said.turn if close else None, message_id, said.sent_at)
+    if origin is not None:
+        origins.keep(db, said.turn, origin, said.sent_at)
     return message_id
 
 

@@ -185,7 +185,7 @@ def take_back(
     if pressed is not None and seen(db, pressed.address.adapter, pressed.key) is not None:
         return ()
     row = db.execute(
-        "UPDATE messages SET text = '', has_files = 0, deleted_at = ?, seq = ?"
+        "UPDATE messages SET text = '', bubbles = '', has_files = 0, deleted_at = ?, seq = ?"
         " WHERE id = ? AND deleted_at IS NULL RETURNING turn",
         (now, next_seq(), message_id),
     ).fetchone()

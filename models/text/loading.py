@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     import torch
 
 
-def load(name: str, directory: Path, dtype: torch.dtype) -> Any:
-    """The model, in RAM. Raises `ModelUnusable`; what says that memory ran out passes through."""
+def load(
+    name: str,
+    directory: Path,
+    dtype: torch.dtype,
+    auto: Any = transformers.AutoModelForCausalLM,
+) -> Any:
+    """The model that `auto` finds there, in RAM. Raises `ModelUnusable`; what says that memory ran
+    out passes through."""
     try:
-        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto.from_pretrained(
             directory,
             dtype=dtype,
             use_safetensors=True,

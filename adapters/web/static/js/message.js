@@ -22,6 +22,11 @@ export function fill(item, message, acts) {
   const text = make("div", { class: "text", dir: "auto" });
   if (message.kind === "command") text.textContent = message.text;
   else show(text, message.text);
+  const [first, ...more] = message.bubbles ?? [];
+  if (first) {
+    show(text, first.text);
+    text.classList.add("bubble");
+  }
   const body = make("div", { class: "body" }, text);
   if (message.files.length) body.append(files(message, promptIn(text)));
   if (message.kind === "notice") {
@@ -33,9 +38,21 @@ export function fill(item, message, acts) {
   const side = time();
   side.className = "side-time";
   if (message.reply_to) body.prepend(quote(message.reply_to, acts));
-  body.prepend(header(message.author, message.bot, time(), message.edited ? make("span", { class: "edited" }, "edited") : null));
-  body.append(actions(message, acts));
-  item.replaceChildren(avatar(message.author, { bot: message.bot }), side, body);
+  const name = first?.name || message.author;
+  body.prepend(header(name, message.bot, time(), message.edited ? make("span", { class: "edited" }, "edited") : null));
+  const rows = [avatar(name, { bot: message.bot }), side, body, ...more.flatMap((one) => bubble(one, message))];
+  rows.at(-1).append(actions(message, acts));
+  item.replaceChildren(...rows);
+}
+
+/** One more message of an answer; one of a crowd has a face and a name. */
+function bubble({ name, text }, message) {
+  const words = make("div", { class: "text bubble", dir: "auto" });
+  show(words, text);
+  const body = make("div", { class: "body" }, words);
+  if (!name) return [body];
+  body.prepend(header(name, message.bot));
+  return [avatar(name, { bot: message.bot }), body];
 }
 
 function header(author, bot, ...more) {

@@ -11,6 +11,9 @@ const NEAR = 80;
 /** More than this many are let go of at the top while the reader is at the end. */
 const MOST = 600;
 
+/** Whether it has heads of its own: what each of a crowd says. */
+const named = (message) => Boolean(message.bubbles?.[0]?.name);
+
 export class Timeline {
   #messages = []; // {message, item}, by growing id
   #gone = new Map(); // id -> seq of what was deleted, for answers that were read before that
@@ -140,7 +143,7 @@ export class Timeline {
       const newDay = !before || dayOf(new Date(before.at)) !== dayOf(at);
       const isNew = before && message.id === this.#firstNew;
       const grouped = !newDay && !isNew && before.author === message.author && before.bot === message.bot
-        && before.kind === message.kind && at - new Date(before.at) < TOGETHER;
+        && !named(before) && !named(message) && before.kind === message.kind && at - new Date(before.at) < TOGETHER;
       item.classList.toggle("grouped", grouped && message.kind !== "notice");
       this.#separator(item, "fresh", isNew ? "New" : "");
       this.#separator(item, "day", newDay ? dayName(at) : "");
