@@ -130,6 +130,8 @@ def media_type(content: bytes, name: str, claimed: str) -> str:
 def _agreed(seen: str, claimed: str) -> str:
     if seen == "application/zip" and any(word in claimed for word in _ZIPPED):
         return claimed
+    if claimed.startswith("audio/") and seen.startswith("video/"):
+        return claimed  # a container in which both come, and the library takes it for the other
     if not claimed or _family(seen) == _family(claimed) != "application":
         return seen
     # A name the library does not use, such as application/x-zip-compressed, is no lie.

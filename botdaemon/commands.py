@@ -48,9 +48,17 @@ DRAWING = (
     CommandSpec("delete", "take the picture away"),
     CommandSpec("defaults", "options for all pictures in this channel", argument="OPTIONS"),
 )
-COMMANDS = (*TALKING, *DRAWING)
+#: for where somebody speaks; about the answer that is replied to, else about the newest
+SPEAKING = (CommandSpec("speak", "the answer as a voice note"),)
+COMMANDS = (*TALKING, *DRAWING, *SPEAKING)
 _NAMES = {spec.name: spec.name for spec in COMMANDS} | {"start": "help", "reset": "new"}
 _OPEN = [name for name in _NAMES if not any(s.admin for s in COMMANDS if s.name == name)]
+
+
+def offered(*, draws: bool, speaks: bool) -> tuple[CommandSpec, ...]:
+    """The commands of a house in which somebody draws, or speaks."""
+    return (*TALKING, *(DRAWING if draws else ()), *(SPEAKING if speaks else ()))
+
 
 # "/retry", "/retry@some_bot" (Telegram), "!retry" (Slack threads know no slash commands), each
 # possibly after a mention: "@bot /retry".

@@ -1,9 +1,9 @@
 """The doors between the rooms: what each side may ask of the other. Knows no implementation.
 
 `Adapter` is how the house sees a platform, `Archive` and `Shelf` how an adapter sees the store,
-`Bot` is what the dispatcher calls, `TextEngine` and `ImageEngine` are what a bot calls, an
-`Embedder` finds what it knows, and a `Classifier` looks through what is said. All of them are
-structural: nothing inherits from them.
+`Bot`, `HearingEngine` and `SpeechEngine` are what the dispatcher calls, `TextEngine` and
+`ImageEngine` what a bot calls, an `Embedder` finds what it knows, and a `Classifier` looks through
+what is said. All of them are structural: nothing inherits from them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from botdaemon.types import (
     EmbedderCard,
     Event,
     File,
+    HearingRequest,
     ImageCard,
     ImageRequest,
     Letter,
@@ -30,8 +31,11 @@ from botdaemon.types import (
     Piece,
     Progress,
     Room,
+    Speech,
+    SpeechRequest,
     TextRequest,
     Thread,
+    Transcript,
     Turn,
 )
 
@@ -278,6 +282,21 @@ class ImageEngine(Protocol):
 
     def read(self, picture: bytes) -> ImageRequest | None:
         """What a picture was drawn with, from its metadata; None for one that is not ours."""
+
+
+class HearingEngine(Protocol):
+    """Writes down what is said in recordings, with one model."""
+
+    async def hear(self, request: HearingRequest) -> Transcript:
+        """Raises `EngineFailed` for a recording that it cannot hear, with a sentence for whoever
+        sent it, `EngineDied` or `ModelUnusable`."""
+
+
+class SpeechEngine(Protocol):
+    """Speaks, with one model."""
+
+    async def speak(self, request: SpeechRequest) -> Speech:
+        """Raises `EngineFailed`, `EngineDied` or `ModelUnusable`."""
 
 
 class Embedder(Protocol):

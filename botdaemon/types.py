@@ -31,6 +31,16 @@ class Identity:
     person: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a recording."""
+
+    #: plain words; empty when nobody speaks
+    text: str = ""
+    #: why it could not be heard, a sentence for whoever sent it; empty when it could
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """A file kept beside the database under its SHA-256 (hex)."""
@@ -42,6 +52,22 @@ class File:
     size: int
     #: shown covered, until somebody wants to see it
     spoiler: bool = False
+    #: of a voice note that a bot speaks: how long it is, and how loud from its beginning to its
+    #: end, a byte for each of at most 256 moments
+    seconds: float = 0.0
+    waveform: bytes = b""
+    #: what is said in it; None while nobody has listened
+    transcript: Transcript | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be listened to."""
+        return self.media_type.startswith("audio/") or self.media_type == "application/ogg"
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether it is a voice note of ours."""
+        return bool(self.waveform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -942,3 +968,40 @@ class ClassifierCard:
     of: Literal["texts", "pictures"]
     #: in lower case, as the model's config.json has them
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingRequest:
+    """A recording that a hearing model is asked to write down."""
+
+    model: str
+    #: an encoded recording: OGG, MP4, WebM, MP3, WAV ...
+    sound: bytes
+    #: its name, by whose ending some servers know what it is
+    name: str
+    #: longest that is listened to
+    most_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechRequest:
+    """What a speech model is asked to say."""
+
+    model: str
+    #: plain words
+    text: str
+    #: longest that it may take; sentences that would make it longer are left out
+    most_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """A voice note."""
+
+    #: OGG with Opus, as chat platforms want it
+    content: bytes
+    seconds: float
+    #: see `File.waveform`
+    waveform: bytes
+    #: nothing was left out
+    whole: bool = True

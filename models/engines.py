@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from botdaemon.errors import EngineFailed
     from botdaemon.types import (
         EmbedRequest,
+        HearingRequest,
         ImageRequest,
         Picture,
         Piece,
         Progress,
+        Speech,
+        SpeechRequest,
         TextRequest,
+        Transcript,
     )
 
 
@@ -98,3 +102,18 @@ class LoadedEmbedder(LoadedModel, Protocol):
     def embed(self, request: EmbedRequest, between: Callable[[], None]) -> list[bytes]:
         """A vector of length 1 for each text, in floats of 32 bits, little-endian. `between` is
         called after each part of them; what it raises passes through. Raises `EngineFailed`."""
+
+
+class LoadedHearingModel(LoadedModel, Protocol):
+    """Writes down one recording at a time."""
+
+    def hear(self, request: HearingRequest, pause: Callable[[], None]) -> Transcript:
+        """Write it down, and call `pause` now and then. What `pause` raises passes through, as with
+        `Emit`. Raises `EngineFailed`."""
+
+
+class LoadedSpeechModel(LoadedModel, Protocol):
+    """Speaks one text at a time."""
+
+    def speak(self, request: SpeechRequest, pause: Callable[[], None]) -> Speech:
+        """Likewise."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         ModelTextEngine,
         Status,
     )
+    from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +160,12 @@ class Fleet(Lasting):
 
     def classifier(self, model: str) -> ModelClassifier:
         return self._of[model].classifier(model)
+
+    def hearing(self, model: str) -> ModelHearingEngine:
+        return self._of[model].hearing(model)
+
+    def speech(self, model: str) -> ModelSpeechEngine:
+        return self._of[model].speech(model)
 
     def silent(self) -> list[str]:
         """The processes that hang, and that killing does not end."""

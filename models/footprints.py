@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from models.ledger import Footprint
+from models.sound.files import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,8 @@ _INT8 = 1.2
 #: For a moment a text model holds the logits of a slice of a prompt (256 tokens of 50,000 words in
 #: 32 bits are 50 MB), and activations, which grow with its width as its weights do. An allowance.
 _TEXT_PEAK, _TEXT_PEAK_SHARE = 64 * _MIB, 1 / 12
+#: A recording of ten minutes is 40 MB of samples, and hearing keeps the alternatives it weighs.
+_SOUND_PEAK, _SOUND_PEAK_SHARE = 128 * _MIB, 1 / 4
 #: The dearest moment of a picture is its decoding, in the last block of the VAE. Measured with the
 #: decoder of SD: 3.9 to 5.3 times the 256 maps, as large as the picture, that this block is given.
 _PICTURE_MAPS = 6
@@ -54,6 +57,9 @@ def estimate(
     `part_by_part`: the weights stay in RAM, and only the part that works is on the device (an image
     model with offload = "always"). Raises `OSError` or `ValueError` for files that cannot be read;
     `models.preflight` says so in words."""
+    if kind in ("hearing", "speech"):
+        weights = size_of(directory)
+        return Footprint(load=weights, peak=int(_SOUND_PEAK + weights * _SOUND_PEAK_SHARE)), weights
     width = _DTYPES.get(dtype) or (2 if device.startswith("cuda") else 4)
     parts = [
         sum(_bytes(file, width, int8=quantize == "int8") for file in files)
@@ -71,6 +77,8 @@ def estimate(
 def weight_files(directory: Path) -> dict[str, list[Path]]:
     """The files of weights that are loaded, by the part of the model they belong to: "" for a text
     model, the components' folders for a pipeline."""
+    if directory.is_file():  # a voice of Piper
+        return {"": [directory]}
     index = directory / "model_index.json"
     if not index.exists():
         return {"": _one_set(directory)}
@@ -80,6 +88,8 @@ def weight_files(directory: Path) -> dict[str, list[Path]]:
 
 def _one_set(directory: Path) -> list[Path]:
     """One complete set of weights, since the same may lie there in several forms."""
+    if (whisper := directory / "model.bin").exists():
+        return [whisper]
     indices = sorted(directory.glob("*.safetensors.index.json"), key=lambda path: len(path.name))
     names = ("model.safetensors", "diffusion_pytorch_model.safetensors")
     if whole := [directory / name for name in names if (directory / name).exists()]:

@@ -10,6 +10,8 @@ A frame is four bytes of length and a JSON object, over a socket pair. From the 
     {"do": "draw", "id": N, "request": {...}}
     {"do": "embed", "id": N, "request": {...}}
     {"do": "classify", "id": N, "request": {"model", "text" or "picture"}}
+    {"do": "hear", "id": N, "request": {...}}
+    {"do": "speak", "id": N, "request": {...}}
     {"do": "cancel", "id": N}
 
 From the model process, which is over when the socket is:
@@ -24,12 +26,14 @@ From the model process, which is over when the socket is:
     {"is": "drawn", "id": N}                                                 ends N
     {"is": "vectors", "id": N, "vectors": [...]}                             ends N
     {"is": "classified", "id": N, "labels": {LABEL: PROBABILITY}}            ends N
+    {"is": "heard", "id": N, "text"}                                         ends N
+    {"is": "spoken", "id": N, "content", "seconds", "waveform", "whole"}     ends N
     {"is": "failed", "id": N, "error": CLASS, "message"}                     ends N
     {"is": "cancelled", "id": N, "tokens"}                                   ends N
     {"is": "log", "level", "logger", "message"}
 
 Ids let any number of requests be under way at once, in any order. The tokens of one step travel in
-one frame, which costs less than a frame for each. Pictures and vectors are base64.
+one frame, which costs less than a frame for each. Pictures, vectors and sound are base64.
 """
 
 from __future__ import annotations
@@ -44,10 +48,12 @@ from typing import TYPE_CHECKING, Any
 from botdaemon.types import (
     ChatLine,
     EmbedRequest,
+    HearingRequest,
     ImageRequest,
     Picture,
     Progress,
     Sampling,
+    Speech,
     TextRequest,
 )
 
@@ -205,3 +211,26 @@ def unpack_drawn(kind: str, data: Frame) -> Progress | Picture:
         notes=tuple(data["notes"]),
         unsafe=data["unsafe"],
     )
+
+
+def pack_hearing_request(request: HearingRequest) -> Frame:
+    return asdict(request) | {"sound": b64encode(request.sound).decode()}
+
+
+def unpack_hearing_request(data: Frame) -> HearingRequest:
+    return HearingRequest(**data | {"sound": b64decode(data["sound"])})
+
+
+def pack_speech(speech: Speech) -> Frame:
+    """What a model has spoken, without the id of its request."""
+    return {
+        "is": "spoken",
+        **asdict(speech),
+        "content": b64encode(speech.content).decode(),
+        "waveform": b64encode(speech.waveform).decode(),
+    }
+
+
+def unpack_speech(data: Frame) -> Speech:
+    content, waveform = b64decode(data["content"]), b64decode(data["waveform"])
+    return Speech(**data | {"content": content, "waveform": waveform})

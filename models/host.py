@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import EngineFailed, ModelUnusable
+from botdaemon.types import SpeechRequest
 from models import confinement, frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
 from models.runners import ClassifierRunner, EmbedderRunner, ImageRunner, Job, TextRunner
+from models.sound.runners import HearingRunner, SpeechRunner
 from models.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -34,10 +36,17 @@ if TYPE_CHECKING:
     from models.classifier import TransformersClassifier
     from models.embed.engine import SentenceEngine
     from models.image.engine import DiffusersEngine
+    from models.sound.hearing import Whisper
+    from models.sound.speaking import Speaking
     from models.text import TransformersEngine
 
 UNLIMITED = 2**62
 """Bytes, for a device whose memory nobody has given."""
+
+
+_AnyRunner = (
+    TextRunner | ImageRunner | EmbedderRunner | ClassifierRunner | HearingRunner | SpeechRunner
+)
 
 
 class Host:
@@ -49,6 +58,8 @@ class Host:
         self._images: dict[str, ImageRunner] = {}
         self._embedders: dict[str, EmbedderRunner] = {}
         self._classifiers: dict[str, ClassifierRunner] = {}
+        self._hearing: dict[str, HearingRunner] = {}
+        self._speech: dict[str, SpeechRunner] = {}
         models = self._models = hello["models"]
         turnstile = Turnstile()
         ledger = Ledger(
@@ -57,27 +68,30 @@ class Host:
             budget=hello["memory"] or UNLIMITED,
         )
         memory = Memory(ledger, Gauge(hello["device"]), turnstile, wire.send)
+        around = (memory, turnstile, wire)
         for name, told in models.items():
             match told["kind"]:
                 case "text":
-                    text = TextRunner(name, _TextRecipe(name, told), memory, turnstile, wire)
-                    self._texts[name] = text
+                    self._texts[name] = TextRunner(name, _TextRecipe(name, told), *around)
                 case "image":
-                    image = ImageRunner(name, _ImageRecipe(name, told), memory, turnstile, wire)
-                    self._images[name] = image
+                    self._images[name] = ImageRunner(name, _ImageRecipe(name, told), *around)
                 case "embedder":
                     reading = _EmbedderRecipe(name, told)
-                    embedder = EmbedderRunner(name, reading, memory, turnstile, wire)
-                    self._embedders[name] = embedder
-                case _:
+                    self._embedders[name] = EmbedderRunner(name, reading, *around)
+                case "classifier":
                     judging = _ClassifierRecipe(name, told)
-                    classifier = ClassifierRunner(name, judging, memory, turnstile, wire)
-                    self._classifiers[name] = classifier
-        self._runners: tuple[TextRunner | ImageRunner | EmbedderRunner | ClassifierRunner, ...] = (
+                    self._classifiers[name] = ClassifierRunner(name, judging, *around)
+                case "hearing":
+                    self._hearing[name] = HearingRunner(name, _HearingRecipe(name, told), *around)
+                case "speech":
+                    self._speech[name] = SpeechRunner(name, _SpeechRecipe(name, told), *around)
+        self._runners: tuple[_AnyRunner, ...] = (
             *self._texts.values(),
             *self._images.values(),
             *self._embedders.values(),
             *self._classifiers.values(),
+            *self._hearing.values(),
+            *self._speech.values(),
         )
         for runner in self._runners:
             memory.add(runner)
@@ -112,6 +126,18 @@ class Host:
                         judge.take(Job(id, frames.unpack_classified(packed)))
                     else:
                         self._unknown(id, packed["model"])
+                case {"do": "hear", "id": id, "request": packed}:
+                    recording = frames.unpack_hearing_request(packed)
+                    if listener := self._hearing.get(recording.model):
+                        listener.take(Job(id, recording))
+                    else:
+                        self._unknown(id, recording.model)
+                case {"do": "speak", "id": id, "request": packed}:
+                    words = SpeechRequest(**packed)
+                    if speaker := self._speech.get(words.model):
+                        speaker.take(Job(id, words))
+                    else:
+                        self._unknown(id, words.model)
                 case {"do": "switch", "model": name, "edition": edition, "directory": directory}:
                     self._switch(name, edition, directory)
                 case {"do": "ping"}:
@@ -235,6 +261,53 @@ class _ClassifierRecipe:
             device=told["device"],
             dtype=told["dtype"],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _HearingRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "speech"):
+            from models.sound import hearing  # noqa: F401  # so that its own memory is not counted
+
+    def make(self) -> Whisper:
+        from models.sound.hearing import Whisper
+
+        told = self.told
+        return Whisper(
+            Path(told["directory"]),
+            device=told["device"],
+            dtype=told["dtype"],
+            language=told["language"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _SpeechRecipe:
+    name: str
+    told: frames.Frame
+
+    def prepare(self) -> None:
+        with _library(self.name, "piper" if self.told["directory"].endswith(".onnx") else "speech"):
+            from models.sound import encoding  # noqa: F401  # likewise
+
+    def make(self) -> Speaking:
+        from models.sound.speaking import Speaking, Talker
+
+        told = self.told
+        path = Path(told["directory"])
+        talker: Talker
+        if path.is_file():
+            from models.sound.piper import Piper
+
+            talker = Piper(path, speaker=told["speaker"], speed=told["speed"])
+        else:
+            from models.sound.espeak import Espeak
+
+            talker = Espeak(told["language"], told["speed"])
+        return Speaking(talker)
 
 
 @contextlib.contextmanager

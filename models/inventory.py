@@ -77,7 +77,7 @@ def listing(
             used.add(directory.resolve())
         yield Item(
             name=name,
-            source=spec.path,
+            source=spec.path or "espeak-ng",
             revision=spec.revision or "",
             size=_size(directory) if directory else 0,
             problem=problem,
@@ -144,4 +144,6 @@ def _place(cache: Path | None) -> Path:
 
 
 def _size(directory: Path) -> int:
+    if directory.is_file():
+        return directory.stat().st_size
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

@@ -13,7 +13,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import BotdaemonError, EngineDied, EngineFailed, ModelUnusable
-from botdaemon.types import Picture, Piece, Progress
+from botdaemon.types import Picture, Piece, Progress, Speech, Transcript
 from models import frames
 
 if TYPE_CHECKING:
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Inbox = asyncio.Queue[
-    Piece | Progress | Picture | list[bytes] | dict[str, float] | BotdaemonError | None
+    Piece
+    | Progress
+    | Picture
+    | list[bytes]
+    | dict[str, float]
+    | Transcript
+    | Speech
+    | BotdaemonError
+    | None
 ]
 """What comes of a request: vectors are a list, labels a dict; after a picture's last there is
 None."""
@@ -113,6 +121,12 @@ class Life:
             case {"is": "classified", "id": id, "labels": labels}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(dict(labels))
+            case {"is": "heard", "id": id, "text": text}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(Transcript(text))
+            case {"is": "spoken", "id": id, **rest}:
+                if inbox := self.inboxes.pop(id, None):
+                    inbox.put_nowait(frames.unpack_speech(rest))
             case {"is": "failed", "id": id, "error": error, "message": message}:
                 if inbox := self.inboxes.pop(id, None):
                     inbox.put_nowait(_ERRORS[error](message))

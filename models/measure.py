@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -77,9 +78,8 @@ def _trim() -> None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch, Python or the system says that memory ran out."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
@@ -94,6 +94,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 def device_lost(error: BaseException) -> bool:
     """Whether every further call on the device will fail, too: only a new process helps."""
-    import torch
-
+    torch = sys.modules.get("torch")
+    if torch is None:  # a process without a model that needs it
+        return False
     return isinstance(error, torch.AcceleratorError) and not out_of_memory(error)

@@ -52,6 +52,10 @@ class Guest(Protocol):
         """What its weights take."""
 
     @property
+    def in_torch(self) -> bool:
+        """It allocates through torch."""
+
+    @property
     def resting(self) -> bool: ...
 
 
@@ -192,7 +196,8 @@ class Memory:
             self._moves += 1
             self._ledger.entered(name)
             self._changed.notify_all()
-        load = after - before if self._gauge.exact else guest.bytes
+        exact = self._gauge.exact and guest.in_torch
+        load = after - before if exact else guest.bytes
         self._measured(name, load=max(0, load), peak=max(0, peak - after))
         self._say_states()
 

@@ -20,7 +20,8 @@ from models.embed import layout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = Literal["text", "image", "embedder", "classifier"]
+Kind = Literal["text", "image", "embedder", "classifier", "hearing", "speech"]
+"""What a model is for. The files of the last two are looked at by `models.sound.files`."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

@@ -17,7 +17,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from botdaemon.errors import BotdaemonError, EngineDied, ModelUnusable
 from botdaemon.types import (
@@ -41,6 +41,8 @@ from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
 from models.life import Life
 from models.live import Lookout, log_kept
+from models.sound import files as sound_files
+from models.sound.engines import ModelHearingEngine, ModelSpeechEngine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -67,6 +69,8 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 class ModelSpec:
     """A model as the operator describes it."""
 
+    #: what it is for
+    kind: ClassVar[preflight.Kind]
     #: a directory, or a hub id that is already on this machine
     path: str
     revision: str | None = None
@@ -87,22 +91,13 @@ class ModelSpec:
     #: what it takes, if that is known or estimated
     footprint: Footprint = field(default_factory=lambda: Footprint(load=0, peak=0))
 
-    @property
-    def kind(self) -> preflight.Kind:
-        """What sort of model it is."""
-        match self:
-            case TextSpec():
-                return "text"
-            case EmbedderSpec():
-                return "embedder"
-            case ClassifierSpec():
-                return "classifier"
-            case _:
-                return "image"
-
     def resolve(self, base: Path) -> Path:
         """Its directory; a relative path is looked for in `base`. Raises `ModelUnusable`."""
         return preflight.resolve(self.path, base=base, revision=self.revision, kind=self.kind)
+
+    def reads(self, directory: str) -> list[str]:
+        """What its process has to read, once it is resolved."""
+        return [directory]
 
     def need(self, name: str) -> Need:
         """What it asks of its device, for the ledger."""
@@ -122,6 +117,7 @@ class ModelSpec:
 class TextSpec(ModelSpec):
     """A text model."""
 
+    kind = "text"
     quantize: str = "none"
     #: conversations at once
     batch: int = 16
@@ -139,6 +135,7 @@ class TextSpec(ModelSpec):
 class ImageSpec(ModelSpec):
     """An image model."""
 
+    kind = "image"
     #: its safety checker, if it has one, looks at every picture
     checker: bool = True
 
@@ -147,6 +144,7 @@ class ImageSpec(ModelSpec):
 class EmbedderSpec(ModelSpec):
     """An embedder."""
 
+    kind = "embedder"
     #: texts at once
     batch: int = 16
 
@@ -154,6 +152,42 @@ class EmbedderSpec(ModelSpec):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierSpec(ModelSpec):
     """A classifier."""
+
+    kind = "classifier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingSpec(ModelSpec):
+    """A model that writes down recordings: the directory of a Whisper model in CTranslate2's
+    form."""
+
+    kind = "hearing"
+    #: what is spoken, as "en"; empty to find out from each recording
+    language: str = ""
+
+    def resolve(self, base: Path) -> Path:
+        return sound_files.whisper(base / Path(self.path).expanduser())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechSpec(ModelSpec):
+    """A model that speaks: the file of a Piper voice, or "" for espeak-ng."""
+
+    kind = "speech"
+    #: which of espeak-ng's languages
+    language: str = "en"
+    #: the number of one of the Piper voice's speakers
+    speaker: int = 0
+    #: times as fast as usual
+    speed: float = 1.0
+
+    def resolve(self, base: Path) -> Path:
+        path = str(base / Path(self.path).expanduser()) if self.path else ""
+        return sound_files.speech(path, self.language)
+
+    def reads(self, directory: str) -> list[str]:
+        # What a Piper voice needs to know lies beside it.
+        return [directory, f"{directory}.json"] if directory.endswith(".onnx") else [directory]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +404,12 @@ class ModelProcess(Lasting):
     def classifier(self, model: str) -> ModelClassifier:
         return self._classifiers[model]
 
+    def hearing(self, model: str) -> ModelHearingEngine:
+        return ModelHearingEngine(self, model)
+
+    def speech(self, model: str) -> ModelSpeechEngine:
+        return ModelSpeechEngine(self, model)
+
     @property
     def pid(self) -> int:
         """0 while it is not running."""
@@ -417,6 +457,7 @@ class ModelProcess(Lasting):
         """What the process is told of a model; its engine is made on the way."""
         directory = spec.resolve(self._base)
         told = asdict(spec) | {
+            "kind": spec.kind,
             "directory": str(directory),
             "adapters": {
                 adapter: str(self._base / Path(path).expanduser())
@@ -430,21 +471,20 @@ class ModelProcess(Lasting):
             case TextSpec():
                 editions = self._lookout.add(name, directory, spec.sampling)
                 self._texts[name] = ModelTextEngine(self, name, editions, spec.sampling)
-                return told | {"kind": spec.kind}
             case ImageSpec():
                 from models.image import manners
 
                 card = manners.card(directory, checker=spec.checker)
                 self._images[name] = ModelImageEngine(self, name, card)
-                return told | {"kind": spec.kind}
             case EmbedderSpec():
                 self._embedders[name] = ModelEmbedder(self, name, layout.load(directory).card)
-                return told | {"kind": spec.kind}
             case ClassifierSpec():
                 self._classifiers[name] = ModelClassifier(self, name, labels.card(directory))
-                return told | {"kind": spec.kind}
+            case HearingSpec() | SpeechSpec():
+                pass  # nothing in their files need be known to ask them
             case _:
-                raise TypeError(f"{name} is no text model, no image model and no classifier")
+                raise TypeError(f"{name} is no model of a kind that is known")
+        return told
 
     # --- supervision -------------------------------------------------------------------------
 
@@ -551,7 +591,11 @@ class ModelProcess(Lasting):
                 "memory": self._memory,
                 "confined": self._confined,
                 # By their links: another version may be switched to.
-                "readable": [frame["directory"] for frame in self._frames.values()],
+                "readable": [
+                    path
+                    for name, frame in self._frames.items()
+                    for path in self._specs[name].reads(frame["directory"])
+                ],
                 "models": self._frames | told,
             }
         )

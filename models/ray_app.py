@@ -20,6 +20,7 @@ from botdaemon.config import TransformersConfig, load
 from botdaemon.errors import ConfigError
 from models.api import application
 from models.fleet import Fleet
+from models.process import ImageSpec, TextSpec
 from models.specs import budgets, specs_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from botdaemon.config import Config
     from botdaemon.ports import ImageEngine, TextEngine
-    from models.process import ModelSpec
 
 
 class Options(BaseModel):
@@ -85,10 +85,11 @@ def build(args: dict[str, Any]) -> Application:
     return deployment.bind()
 
 
-def served(options: Options) -> tuple[Config, dict[str, ModelSpec]]:
+def served(options: Options) -> tuple[Config, dict[str, TextSpec | ImageSpec]]:
     """The configuration, and its models that run on local devices. Raises `ConfigError`."""
     config = load(Path(options.config))
-    specs = specs_of(config.models)
+    found = specs_of(config.models).items()
+    specs = {name: spec for name, spec in found if isinstance(spec, TextSpec | ImageSpec)}
     if not specs:
         raise ConfigError(f"{options.config}: there is no model for local devices to serve")
     return config, specs

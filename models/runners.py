@@ -22,6 +22,7 @@ from models.engines import (
     LoadedClassifier,
     LoadedEmbedder,
     LoadedImageModel,
+    LoadedModel,
     LoadedTextModel,
 )
 from models.measure import device_lost, out_of_memory
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", "TextRequest", "ImageRequest", "EmbedRequest", "str | bytes")
-Loaded = TypeVar("Loaded", LoadedTextModel, LoadedImageModel, LoadedEmbedder, LoadedClassifier)
+Request = TypeVar("Request")
+Loaded = TypeVar("Loaded", bound=LoadedModel)
 LoadedOut = TypeVar("LoadedOut", covariant=True)
 
 
@@ -70,6 +71,9 @@ class Job(Generic[Request]):
 class Runner(ABC, Generic[Request, Loaded]):
     """One model and the requests for it. `memory` calls `load`, `rest` and `drop` from whichever
     thread needs the room, while this one has no request."""
+
+    #: it allocates through torch, so what it takes of a card can be measured
+    in_torch = True
 
     def __init__(
         self,
@@ -238,7 +242,10 @@ class Runner(ABC, Generic[Request, Loaded]):
             {
                 "is": "failed",
                 "id": job.id,
-                "error": type(error).__name__,
+                # By one of the names that the other end knows, whatever kind of it this is.
+                "error": (
+                    ModelUnusable if isinstance(error, ModelUnusable) else EngineFailed
+                ).__name__,
                 "message": str(error),
             }
         )
@@ -374,53 +381,66 @@ class ImageRunner(Runner["ImageRequest", LoadedImageModel]):
                     raise
 
 
-class EmbedderRunner(Runner["EmbedRequest", LoadedEmbedder]):
-    """An embedder: one request after the other, others in between their parts."""
+class ResultRunner(Runner[Request, Loaded]):
+    """A model with one result for each request: one request after the other."""
 
-    def _serve(self, model: LoadedEmbedder) -> None:
+    def _serve(self, model: Loaded) -> None:
         while self._may_begin() and (job := self._next()):
             try:
                 with self._turnstile.turn(self.name) as give_way:
-                    vectors = self._embed(model, job, give_way)
+                    result = self._answered(model, job, _pausing(job, give_way))
+                frames.pack(result)  # it may be too large to be handed over
             except Cancelled:
                 self._cancelled(job)
             except BotdaemonError as error:
                 self._failed(job, error)
+            except frames.TooLarge as error:
+                self._failed(job, EngineFailed(f"it is too large to be handed over: {error}"))
             except Exception as error:
                 self._failed(job, self._foreseen(error))
             else:
                 self._end(job)
-                packed = frames.pack_vectors(vectors)
-                self._wire.send({"is": "vectors", "id": job.id, "vectors": packed})
+                self._wire.send({**result, "id": job.id})
 
-    def _embed(
-        self, model: LoadedEmbedder, job: Job[EmbedRequest], give_way: GiveWay
-    ) -> list[bytes]:
-        def between() -> None:
-            if job.cancelled.is_set():
-                raise Cancelled
-            give_way()
-
+    def _answered(
+        self, model: Loaded, job: Job[Request], pause: Callable[[], None]
+    ) -> frames.Frame:
+        """The answer, again with less when memory runs out."""
         while True:
             try:
-                return model.embed(job.request, between)
+                return self._answer(model, job.request, pause)
             except Exception as error:
                 if not out_of_memory(error) or not self._memory.relieved(self.name, model):
                     raise
 
+    @abstractmethod
+    def _answer(self, model: Loaded, request: Request, pause: Callable[[], None]) -> frames.Frame:
+        """The frame that ends the request, without its id."""
 
-class ClassifierRunner(Runner["str | bytes", LoadedClassifier]):
-    """A classifier: one text or picture after the other."""
 
-    def _serve(self, model: LoadedClassifier) -> None:
-        while self._may_begin() and (job := self._next()):
-            try:
-                with self._turnstile.turn(self.name):
-                    labels = model.classify(job.request)
-            except BotdaemonError as error:
-                self._failed(job, error)
-            except Exception as error:
-                self._failed(job, self._foreseen(error))
-            else:
-                self._end(job)
-                self._wire.send({"is": "classified", "id": job.id, "labels": labels})
+def _pausing(job: Job[Any], give_way: GiveWay) -> Callable[[], None]:
+    def pause() -> None:
+        if job.cancelled.is_set():
+            raise Cancelled
+        give_way()
+
+    return pause
+
+
+class EmbedderRunner(ResultRunner["EmbedRequest", LoadedEmbedder]):
+    """Puts texts into vectors."""
+
+    def _answer(
+        self, model: LoadedEmbedder, request: EmbedRequest, pause: Callable[[], None]
+    ) -> frames.Frame:
+        vectors = frames.pack_vectors(model.embed(request, pause))
+        return {"is": "vectors", "vectors": vectors}
+
+
+class ClassifierRunner(ResultRunner["str | bytes", LoadedClassifier]):
+    """Classifies."""
+
+    def _answer(
+        self, model: LoadedClassifier, request: str | bytes, pause: Callable[[], None]
+    ) -> frames.Frame:
+        return {"is": "classified", "labels": model.classify(request)}

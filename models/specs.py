@@ -8,9 +8,18 @@ from botdaemon.config import (
     ClassifierConfig,
     DiffusersConfig,
     EmbedderConfig,
+    SpeechConfig,
     TransformersConfig,
+    WhisperConfig,
 )
-from models.process import ClassifierSpec, EmbedderSpec, ImageSpec, TextSpec
+from models.process import (
+    ClassifierSpec,
+    EmbedderSpec,
+    HearingSpec,
+    ImageSpec,
+    SpeechSpec,
+    TextSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +55,23 @@ def specs_of(models: Mapping[str, ModelConfig]) -> dict[str, ModelSpec]:
                 specs[name] = EmbedderSpec(**_common(table), batch=table.batch)
             case ClassifierConfig():
                 specs[name] = ClassifierSpec(**_common(table), offload=table.offload)
+            case WhisperConfig():
+                specs[name] = HearingSpec(
+                    **_staying(table),
+                    path=str(table.path),
+                    device=table.device,
+                    dtype=table.dtype,
+                    language=table.language,
+                )
+            case SpeechConfig():
+                specs[name] = SpeechSpec(
+                    **_staying(table),
+                    path=str(table.path or ""),
+                    device="cpu",
+                    language=table.language,
+                    speaker=table.speaker,
+                    speed=table.speed,
+                )
     return specs
 
 
@@ -57,6 +83,20 @@ def _common(
         "revision": table.revision,
         "device": table.device,
         "dtype": table.dtype,
+        **_staying(table),
+    }
+
+
+def _staying(
+    table: TransformersConfig
+    | DiffusersConfig
+    | EmbedderConfig
+    | ClassifierConfig
+    | WhisperConfig
+    | SpeechConfig,
+) -> dict[str, Any]:
+    """When it is loaded, and when it goes."""
+    return {
         "load": table.load == "start",
         "pinned": table.pinned,
         "idle": 60 * table.idle_minutes,

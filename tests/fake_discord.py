@@ -18,6 +18,7 @@ import aiohttp
 import trustme
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from fake_discord_checks import Upload
 from fake_discord_limits import Limits, rate_limited
 from fake_discord_nouns import JSON, PERMISSIONS, THREADS, Refusal
 from fake_discord_people import People
@@ -123,7 +124,8 @@ class FakeDiscord(People):
                 # Text, or bytes where the client says that it is JSON, as the documents do.
                 payload = field.encode() if isinstance(field, str) else bytes(field)
             elif name.startswith("files[") and isinstance(field, web.FileField):
-                files[int(name[6:-1])] = field.filename, field.file.read()
+                sent = Upload(field.filename, field.file.read(), field.content_type)
+                files[int(name[6:-1])] = sent
         request[FILES] = files
         try:
             return json.loads(payload)

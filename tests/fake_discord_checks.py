@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fake_discord_nouns import (
     FORUM,
@@ -22,12 +24,24 @@ if TYPE_CHECKING:
 MAX_TEXT = 2000
 MAX_UPLOAD = 10 * 1024 * 1024
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 15
+VOICE_MESSAGE = 1 << 13
+LONGEST_WAVEFORM = 256
 REPLY, STARTER, THREAD_CREATED = 19, 21, 18
 SYSTEM = (STARTER, THREAD_CREATED)
 ROW, TEXT_INPUT, LABEL = 1, 4, 18
 LONGEST_INPUT = 4000
 
-Files = dict[int, tuple[str, bytes]]
+
+class Upload(NamedTuple):
+    """A file as it is sent."""
+
+    name: str
+    data: bytes
+    #: as the request says
+    type: str = ""
+
+
+Files = dict[int, Upload]
 """Uploads by the number in their `files[n]`."""
 
 
@@ -42,9 +56,11 @@ def check(payload: JSON, files: Files, *, kept: int = 0, max_text: int = MAX_TEX
         raise invalid("embeds", "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
     if len(files) + kept > 10:
         raise invalid("attachments", "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
-    if any(len(data) > MAX_UPLOAD for _, data in files.values()):
+    if any(len(file.data) > MAX_UPLOAD for file in files.values()):
         raise Refusal(413, 40005, "Request entity too large")
     components = payload.get("components") or []
+    if (payload.get("flags") or 0) & VOICE_MESSAGE:
+        _check_voice(payload, files, kept)
     check_components(components)
     modern = (payload.get("flags") or 0) & COMPONENTS_V2
     if modern and (content or payload.get("embeds")):
@@ -64,6 +80,27 @@ def check(payload: JSON, files: Files, *, kept: int = 0, max_text: int = MAX_TEX
                 "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE",
                 f'parse:["{key}"] and {key}: [ids...] are mutually exclusive.',
             )
+
+
+def _check_voice(payload: JSON, files: Files, kept: int) -> None:
+    """The rules for voice messages: one sound, what Discord shows of it, and nothing else
+    (https://discord.com/developers/docs/resources/message#message-object-voice-messages)."""
+    if kept:
+        raise Refusal(400, 50162, "Voice messages cannot be edited.")
+    if any(payload.get(key) for key in ("content", "embeds", "components", "sticker_ids", "poll")):
+        raise Refusal(400, 50159, "Voice messages do not support additional content.")
+    described = payload.get("attachments") or []
+    if len(files) != 1 or len(described) != 1:
+        raise Refusal(400, 50160, "Voice messages must have a single audio attachment.")
+    # What is told of a sound counts only where the part of the form says that it is one.
+    [file] = files.values()
+    sound = file.type.startswith("audio/")
+    try:
+        waveform = base64.b64decode(described[0].get("waveform") or "", validate=True)
+    except (binascii.Error, ValueError):
+        waveform = b""
+    if not (sound and described[0].get("duration_secs") and 0 < len(waveform) <= LONGEST_WAVEFORM):
+        raise Refusal(400, 50161, "Voice messages must have supporting metadata.")
 
 
 def check_components(components: list[JSON]) -> None:

@@ -9,7 +9,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fake_discord_checks import MAX_TEXT, REPLY, STARTER, SYSTEM, THREAD_CREATED, Files, check
+from fake_discord_checks import (
+    MAX_TEXT,
+    REPLY,
+    STARTER,
+    SYSTEM,
+    THREAD_CREATED,
+    VOICE_MESSAGE,
+    Files,
+    check,
+)
 from fake_discord_nouns import (
     DM,
     FORUM,
@@ -318,7 +327,7 @@ class Messages:
     def _attach(self, channel: Channel, payload: JSON, files: Files) -> list[JSON]:
         described = {str(given.get("id")): given for given in payload.get("attachments") or []}
         attachments = []
-        for number, (filename, data) in files.items():
+        for number, (filename, data, _) in files.items():
             given = described.get(str(number), {})
             id = self._world.new_id()
             # As Discord does, so that a name can stand in a URL.
@@ -340,6 +349,8 @@ class Messages:
             }
             if given.get("description"):
                 attachment["description"] = given["description"]
+            if (payload.get("flags") or 0) & VOICE_MESSAGE:
+                attachment |= {key: given[key] for key in ("duration_secs", "waveform")}
             attachments.append(attachment)
         return attachments
 

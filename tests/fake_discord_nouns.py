@@ -31,6 +31,7 @@ PERMISSIONS = {
     "CREATE_PUBLIC_THREADS": 1 << 35,
     "CREATE_PRIVATE_THREADS": 1 << 36,
     "SEND_MESSAGES_IN_THREADS": 1 << 38,
+    "SEND_VOICE_MESSAGES": 1 << 46,
 }
 # What a bot needs that answers, threads, uploads and bridges; no more was granted.
 GRANTED = sum(
@@ -41,6 +42,7 @@ GRANTED = sum(
         "SEND_MESSAGES",
         "EMBED_LINKS",
         "ATTACH_FILES",
+        "SEND_VOICE_MESSAGES",
         "READ_MESSAGE_HISTORY",
         "MANAGE_WEBHOOKS",
         "USE_APPLICATION_COMMANDS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fake_discord_checks import LABEL, LOADING, inputs
+from fake_discord_checks import LABEL, LOADING, Upload, inputs
 from fake_discord_commands import Commands
 from fake_discord_gateway import Gateway
 from fake_discord_interactions import COMMAND, COMPONENT, SUBMIT, Interaction, Interactions
@@ -60,9 +60,8 @@ class People(Fake):
             payload["message_reference"] = {"message_id": reply_to}
         if not ping:
             payload["allowed_mentions"] = {"parse": ["users", "roles", "everyone"]}
-        post = self.messages.create(
-            place, person, payload, dict(enumerate(files)), max_text=PERSONS_MAX_TEXT
-        )
+        uploads = {number: Upload(*file) for number, file in enumerate(files)}
+        post = self.messages.create(place, person, payload, uploads, max_text=PERSONS_MAX_TEXT)
         return post.id
 
     async def edit(self, id: str, text: str, channel: str = "general") -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from aiohttp import web
-from fake_discord_checks import SUPPRESS_EMBEDS, Files, channel_of, guard_writing, need
+from fake_discord_checks import (
+    SUPPRESS_EMBEDS,
+    VOICE_MESSAGE,
+    Files,
+    channel_of,
+    guard_writing,
+    need,
+)
 from fake_discord_nouns import (
     DM,
     FORUM,
@@ -255,6 +262,9 @@ class Rest:
         refers = bool(payload.get("message_reference"))
         if refers and not self._world.may(channel, "READ_MESSAGE_HISTORY"):
             raise Refusal(400, 160002, "Cannot reply without permission to read message history")
+        voice = (payload.get("flags") or 0) & VOICE_MESSAGE
+        if voice and not self._world.may(channel, "SEND_VOICE_MESSAGES"):
+            raise Refusal(403, 50173, "You cannot send voice messages in this channel.")
         post = self._messages.create(channel, self._world.bot, payload, files)
         # Only here and in its event a message has its nonce: it cannot be looked for later.
         nonce = {"nonce": post.json["nonce"]} if "nonce" in post.json else {}

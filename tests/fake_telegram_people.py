@@ -12,7 +12,7 @@ from fake_faults import Fake, Faults, Shown
 from fake_telegram_methods import Methods, Typing, member
 from fake_telegram_text import Marked, parse_html, part, tidy
 from fake_telegram_updates import Updates
-from fake_telegram_world import Chat, Json, Kept, Person, World, is_picture
+from fake_telegram_world import Chat, Json, Kept, Person, World, is_picture, is_voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +79,8 @@ class People(Fake):
             content = dict(raw)
             stored = []
             if name:
-                photo = is_picture(data) and not as_documents
-                media, file = self.world.media(name, data, photo=photo)
+                kind = "photo" if is_picture(data) else "voice" if is_voice(data) else "document"
+                media, file = self.world.media(name, data, "document" if as_documents else kind)
                 content |= media | album
                 stored.append(file)
             if first is None and (text or name):

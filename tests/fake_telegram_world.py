@@ -103,7 +103,7 @@ class Chat:
     """Of the bot: member, administrator or kicked, which in a private chat is blocked."""
     migrated_to: int = 0
     forbidden: set[str] = field(default_factory=set)
-    """What members may not send there: "photos", "documents"."""
+    """What members may not send there: "photos", "documents", "voice notes"."""
 
     def json(self) -> Json:
         if self.person is not None:
@@ -240,9 +240,9 @@ class World:
         self.files[id] = File(id, name, data, f"{folder}/file_{number}{ending}")
         return self.files[id]
 
-    def media(self, name: str, data: bytes, *, photo: bool) -> tuple[Json, File]:
+    def media(self, name: str, data: bytes, kind: str) -> tuple[Json, File]:
         """What a message says of a file it carries."""
-        if photo:
+        if kind == "photo":
             width, height = size_of(data)
             small = self.store(name, data, "thumbnails")
             large = self.store(name, data, "photos")
@@ -251,6 +251,10 @@ class World:
                 large.json() | {"width": width, "height": height},
             ]
             return {"photo": sizes}, large
+        if kind == "voice" and is_voice(data):
+            file = self.store(name, data, "voice")
+            mime = "audio/ogg" if data.startswith(b"OggS") else "audio/mpeg"
+            return {"voice": file.json() | {"duration": 0, "mime_type": mime}}, file
         file = self.store(name, data, "documents")
         mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return {"document": file.json() | {"file_name": name, "mime_type": mime}}, file
@@ -258,6 +262,11 @@ class World:
 
 def is_picture(data: bytes) -> bool:
     return data.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF"))
+
+
+def is_voice(data: bytes) -> bool:
+    opus = data.startswith(b"OggS") and b"OpusHead" in data[:64]
+    return opus or data.startswith((b"ID3", b"\xff\xfb")) or data[4:8] == b"ftyp"
 
 
 def size_of(data: bytes) -> tuple[int, int]:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon.access import Access
 from botdaemon.commands import COMMANDS
-from botdaemon.dispatcher import TEXT, Arranging, Dispatcher, House, Judge, Limits, Manners
+from botdaemon.dispatcher import (
+    TEXT,
+    Aloud,
+    Arranging,
+    Dispatcher,
+    House,
+    Judge,
+    Limits,
+    Listening,
+    Manners,
+)
 from botdaemon.errors import AdapterDown, Refused
 from botdaemon.filters import NOTHING, Filter
 from botdaemon.outbox import Outboxes
@@ -186,6 +196,8 @@ async def home(
     heard: Filter = NOTHING,
     heard_judges: tuple[Judge, ...] = (),
     manners: Mapping[str, Manners] | None = None,
+    listening: Listening | None = None,
+    aloud: Mapping[str, Aloud] | None = None,
     characters: Mapping[str, Character] | None = None,
     keep: bool = False,
     **limits: Any,
@@ -226,6 +238,8 @@ async def home(
                 heard=heard,
                 heard_judges=heard_judges,
                 manners=manners or {},
+                listening=listening,
+                aloud=aloud or {},
                 characters=characters or {},
             ),
             outboxes,

@@ -51,7 +51,7 @@ def sends(*chunks: bytes) -> Callable[[], AsyncGenerator[bytes]]:
         (PNG, "cat.png", "application/octet-stream", "image/png"),
         (JPEG, "cat.jpg", "image/jpg", "image/jpeg"),
         (OGG, "voice.oga", "video/ogg", "audio/ogg"),
-        (WEBM, "sound.webm", "audio/webm", "video/webm"),
+        (WEBM, "sound.webm", "audio/webm", "audio/webm"),
         (archive(a="b"), "a.zip", "application/x-zip-compressed", "application/zip"),
         (b"hello", "hello.txt", "text/plain; charset=utf-8", "text/plain"),
         (b"BMW makes cars", "cars.txt", "text/plain", "text/plain"),

@@ -149,7 +149,7 @@ async def test_help_lists_every_command_and_those_about_pictures_where_somebody_
     lines = [line.strip("• ") for line in told.text.splitlines()[2:]]
     assert lines == [
         f"/{' '.join(filter(None, (spec.name, spec.argument)))} {spec.help}"
-        for spec in (commands.COMMANDS if draws else commands.TALKING)
+        for spec in commands.offered(draws=draws, speaks=False)
     ]
 
 

@@ -204,6 +204,29 @@ model = "x"
         ('fall_back = "far"', "models fall back on each other in a circle: far -> far"),
         ('fall_back = "drawing"', 'models.far.fall_back: "drawing" is an image model, name a text'),
         ('[models.a]\nkind = "openai"\nservers = []\nmodel = "x"', "models.a.servers: "),
+        ('[hearing]\nmodel = "far"', 'hearing.model: "far" is a text model, name a hearing model'),
+        ('[hearing]\nmodel = "ear"', 'hearing.model: there is no model "ear"'),
+        (
+            '[models.m]\nkind = "speech"\n[bots.t]\nkind = "text"\nmodel = "m"',
+            'bots.t.model: "m" is a speech model, name a text model',
+        ),
+        (
+            '[bots.t]\nkind = "text"\nmodel = "far"\nspeech.model = "drawing"',
+            'bots.t.speech.model: "drawing" is an image model, name a speech model',
+        ),
+        (
+            '[models.m]\nkind = "speech"\npath = "m.onnx"\nlanguage = "de"',
+            "models.m: a Piper voice speaks its own language: leave out language or path",
+        ),
+        (
+            '[models.m]\nkind = "whisper"\npath = "m"\ndevice = "mps"',
+            'models.m: a hearing model runs on "cpu", "cuda" or "cuda:N"',
+        ),
+        (
+            '[models.m]\nkind = "whisper"\npath = "m"\nlanguage = "English, please"',
+            'models.m.language: expected a language, as "en" or "en-US", found "English, please"',
+        ),
+        ('api = "speech"\nfall_back = "far"', "a speech model has none to fall back on"),
         ('[devices."cuda:x"]\nmemory_gigabytes = 4', 'expected "auto", "cpu", "mps", "cuda" or'),
     ],
 )
@@ -595,7 +618,7 @@ def documented_keys() -> set[tuple[str, str, str]]:
 #: tables within tables, which stand for themselves wherever they are
 _INNER = (
     *("sampling", "access", "styles"),
-    *("filters", "heard", "said", "classifier", "most_characters", "messages", "crowd"),
+    *("filters", "heard", "said", "classifier", "most_characters", "messages", "crowd", "speech"),
     *("examples", "budget", "enrich", "checker", "knowledge"),
     *("stages", "moods", "memory"),
 )
@@ -653,7 +676,8 @@ def test_every_optional_key_of_the_example_can_be_switched_on() -> None:
         config = parse("\n".join(kept), EXAMPLE)
         kinds = {"terminal", "web", "discord", "slack", "telegram"}
         assert {adapter.kind for adapter in config.adapters.values()} == kinds
-        kinds = {"transformers", "diffusers", "embedder", "classifier", "openai", "echo"}
+        kinds = {"transformers", "diffusers", "embedder", "classifier"}
+        kinds |= {"whisper", "speech", "openai", "echo"}
         assert {model.kind for model in config.models.values()} == kinds
 
 

@@ -11,7 +11,7 @@ from talk import ADA, BOB, HERE, THERE, ask, called, edit, notice, press, react,
 
 from botdaemon.errors import Refused
 from botdaemon.store import open_store
-from botdaemon.types import Control, Identity
+from botdaemon.types import Control, Identity, Kind, Message, Transcript
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,3 +187,21 @@ async def test_what_could_not_be_read_and_what_only_they_were_told_goes_too(
             '{"user": "b1", "text": "rosebush"}'
         ]
         assert raw(tmp_path, "SELECT * FROM pairings") == []
+
+
+async def test_what_they_said_aloud_is_forgotten_with_what_the_daemon_repeated_of_it(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as store:
+        await settle(store)
+        note = await store.keep(b"OggS", "note.ogg", "audio/ogg")
+        await say(store, "", files=(note,), platform_id="note")
+        thread = (await store.threads("Lounge"))[0].id
+        heard = Message(
+            address=HERE, text="*Heard:* my secret", kind=Kind.NOTICE, thread=thread, sent_at=2.0,
+            reply_to="note",
+        )  # fmt: skip
+        assert await store.keep_transcript(note.sha256, Transcript("my secret"), "e", (heard, []))
+        await store.forget("Ada")
+        assert await store.transcript_of(note.sha256) is None
+    assert b"my secret" not in everything(tmp_path)

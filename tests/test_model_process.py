@@ -144,6 +144,7 @@ async def test_an_answer_may_be_closed_before_its_first_piece(
     process: ModelProcess, engine: ModelTextEngine
 ) -> None:
     await engine.generate(LONG).aclose()  # before it was even begun
+    await process.life()
 
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(answer(engine, LONG))

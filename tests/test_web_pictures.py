@@ -15,12 +15,13 @@ import pytest_asyncio
 from house import DrawingBot, home
 from PIL import Image, ImageDraw
 from playwright.async_api import FilePayload, expect
+from sound_engines import voice_note
 from web_browser import FAINT, NAMELESS, launched, said, sign_in, window
 from web_house import ROOM, House, house
 
 from adapters.web import WebAdapter
 from botdaemon.errors import StoreFull
-from botdaemon.types import Address, Control, Deleted, File, Posted, Room
+from botdaemon.types import Address, Control, Deleted, File, Posted, Room, Transcript
 from botdaemon.web import Server
 
 if TYPE_CHECKING:
@@ -346,6 +347,28 @@ async def test_a_deleted_picture_vanishes_even_where_it_is_looked_at(it: House, 
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await expect(message(page, id)).to_have_count(0)
     await expect(page.locator("#reply")).to_be_hidden()
+
+
+async def test_a_voice_note_is_played_in_place_and_says_what_is_said_in_it(
+    it: House, page: Page
+) -> None:
+    note = voice_note()
+    file = await it.store.keep(note.content, "voice-note.ogg", "audio/ogg")
+    await it.say(await it.main(), "It is noon.", files=(file,))
+    status, answer = await it.send({"author": "Ada"}, ("voice.ogg", voice_note(0.4).content))
+    assert status == 202
+    heard = message(page, answer["id"]).locator("audio")
+    await expect(heard).to_be_visible()
+    # It really plays: the page's own rules let it, and the browser knows its length.
+    spoken = page.locator("audio").first
+    length = "audio => new Promise((known) => audio.readyState ? known(audio.duration)"
+    length += " : audio.addEventListener('loadedmetadata', () => known(audio.duration)))"
+    assert await spoken.evaluate(length) == pytest.approx(note.seconds, abs=0.1)
+    [sent] = [one for one in (await it.get(MESSAGES))[1] if one["id"] == answer["id"]]
+    kept = sent["files"][0]["url"].rpartition("/")[2]
+    assert await it.store.keep_transcript(kept, Transcript("what time is it?"), "ears")
+    await page.reload()
+    await expect(message(page, answer["id"])).to_contain_text("what time is it?")
 
 
 async def test_a_picture_is_replied_to(it: House, page: Page) -> None:

@@ -33,10 +33,14 @@ from adapters.discord.wording import (
     as_sent,
     growing,
     in_thread,
+    is_voice,
     nonce,
+    otherwise,
     reference,
+    unvoiced,
     without_file,
 )
+from botdaemon.errors import Gone
 from botdaemon.types import Control
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ NONCE = 120.0
 #: seconds by which the two clocks may differ
 SKEW = 30.0
 PAGE, PAGES = 100, 20
-SUPPRESS_EMBEDS = 1 << 2
+SUPPRESS_EMBEDS, VOICE_MESSAGE = 1 << 2, 1 << 13
 
 #: nobody but whoever is answered is pinged, whatever a bot says
 _NOBODY: JSON = {"parse": [], "replied_user": True}
@@ -90,7 +94,7 @@ class Mail:
             try:
                 return await self._send(letter)
             except discord.HTTPException as error:
-                return await self._send(without_file(letter, error))
+                return await self._send(otherwise(letter, error))
         except FAILURES as error:
             raise verdict(error) from None
 
@@ -110,9 +114,13 @@ class Mail:
     async def _post(self, letter: Letter) -> str:
         face = await self._faces.of(letter)
         where = self._threads.home(letter.address)
+        if face is not None and is_voice(letter):  # no webhook can send one
+            letter = unvoiced(letter)
         text, file = self._wording.text(letter, face), await self._wording.attached(letter)
         payload: JSON = {"content": text, "allowed_mentions": _NOBODY, "flags": SUPPRESS_EMBEDS}
-        if letter.controls:
+        if is_voice(letter):
+            payload = {"allowed_mentions": _NOBODY, "flags": VOICE_MESSAGE}
+        elif letter.controls:
             payload["components"] = buttons(letter.controls)
         if face is not None:
             params = in_thread(letter.address, where) | {"wait": "true"}
@@ -168,6 +176,10 @@ class Mail:
 
     async def edit(self, letter: Letter) -> None:
         """Make the message say this. Raises like `Adapter.edit`."""
+
+        if is_voice(letter):
+            await self.remove(letter)
+            raise Gone("a text cannot become a voice note, and was taken away")
 
         async def change(face: Face | None, where: str) -> None:
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ ONCE = 20.0
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK = 10003, 10008, 10015
 TOO_LARGE = 40005
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
+NO_VOICE = 50173
 
 _MEANINGS = {
     UNKNOWN_CHANNEL: "the channel or thread is not there any more",
@@ -87,12 +89,12 @@ class Wire:
         *,
         json: Any = None,
         params: JSON | None = None,
-        file: tuple[str, bytes] | None = None,
+        file: Attached | None = None,
         **ids: str,
     ) -> Any:
         more: JSON = {} if params is None else {"params": params}
         if file is not None:
-            more["form"] = _fields(json, *file)
+            more["form"] = _fields(json, file)
         elif json is not None:
             more["json"] = json
         try:
@@ -125,6 +127,18 @@ class Wire:
             self._answered_at = time.monotonic()
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file of a message."""
+
+    name: str
+    content: bytes
+    #: what else Discord is told of it
+    about: JSON = field(default_factory=dict)
+    #: Discord looks for itself, except where it is told something of a sound
+    type: str = "application/octet-stream"
+
+
 class Bare:
     """Requests that carry their right in their address, such as those of webhooks. They are made
     once: nothing recognises a repetition."""
@@ -139,12 +153,12 @@ class Bare:
         *,
         json: Any = None,
         params: JSON | None = None,
-        file: tuple[str, bytes] | None = None,
+        file: Attached | None = None,
     ) -> Any:
         body: Any = None
         if file is not None:
             body = aiohttp.FormData(quote_fields=False)
-            for field in _fields(json, *file):
+            for field in _fields(json, file):
                 body.add_field(**field)
         async with self.session.request(
             method,
@@ -167,15 +181,15 @@ class Bare:
                 yield chunk
 
 
-def _fields(payload: Any, name: str, content: bytes) -> list[JSON]:
-    payload = payload | {"attachments": [{"id": 0, "filename": name}]}
+def _fields(payload: Any, file: Attached) -> list[JSON]:
+    payload = payload | {"attachments": [{"id": 0, "filename": file.name, **file.about}]}
     return [
         {"name": "payload_json", "value": json.dumps(payload), "content_type": "application/json"},
         {
             "name": "files[0]",
-            "value": content,
-            "filename": name,
-            "content_type": "application/octet-stream",
+            "value": file.content,
+            "filename": file.name,
+            "content_type": file.type,
         },
     ]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapters.discord.reading import prefix
-from adapters.discord.wire import MISSING_PERMISSIONS, TOO_LARGE
+from adapters.discord.wire import MISSING_PERMISSIONS, NO_VOICE, TOO_LARGE, Attached
 from botdaemon.errors import Undeliverable
 from botdaemon.types import Control
 
@@ -43,17 +44,42 @@ class Wording:
             return prefix(letter.speaker) + text
         return text
 
-    async def attached(self, letter: Letter) -> tuple[str, bytes] | None:
-        """The file of a letter, or what there is to see of one that is being drawn: its name and
-        its content."""
+    async def attached(self, letter: Letter) -> Attached | None:
+        """The file of a letter, or what there is to see of one that is being drawn."""
         file = letter.part.file
         if file is None:
-            return ("preview.jpg", letter.part.preview) if letter.part.preview else None
+            preview = letter.part.preview
+            return Attached("preview.jpg", preview) if preview else None
         try:
             content = await asyncio.to_thread(self._shelf.file(file.sha256).read_bytes)
         except OSError as error:
             raise Undeliverable(f"{file.name} cannot be read: {error.strerror}") from None
-        return f"{_SPOILER if file.spoiler else ''}{file.name}", content
+        if file.is_spoken:
+            about = {
+                "duration_secs": file.seconds,
+                "waveform": base64.b64encode(file.waveform).decode(),
+            }
+            return Attached(file.name, content, about, file.media_type)
+        return Attached(f"{_SPOILER if file.spoiler else ''}{file.name}", content)
+
+
+def is_voice(letter: Letter) -> bool:
+    """Whether it is a voice note, which is a message of its own kind here."""
+    return letter.part.file is not None and letter.part.file.is_spoken
+
+
+def unvoiced(letter: Letter) -> Letter:
+    """The same as a file that can be played."""
+    assert letter.part.file is not None
+    file = replace(letter.part.file, waveform=b"")
+    return replace(letter, part=replace(letter.part, file=file))
+
+
+def otherwise(letter: Letter, error: discord.HTTPException) -> Letter:
+    """The same letter as Discord may take it. Raises the error where there is no other way."""
+    if is_voice(letter) and error.code == NO_VOICE:
+        return unvoiced(letter)
+    return without_file(letter, error)
 
 
 def growing(letter: Letter) -> bool:

@@ -20,6 +20,7 @@ from adapters.telegram.trouble import REVOKED, for_letter, says, seconds
 from adapters.telegram.wording import (
     GENERAL,
     UNPARSED,
+    Voice,
     Wording,
     buttons,
     media,
@@ -153,6 +154,10 @@ class Sender:
             more = about | {"caption": it.caption, "parse_mode": it.parse_mode} | _PATIENT
             if isinstance(it, InputMediaPhoto):
                 return await bot.send_photo(chat, it.media, has_spoiler=it.has_spoiler, **more)
+            if isinstance(it, Voice):
+                return await bot.send_voice(
+                    chat, it.media, duration=it.seconds, filename=it.filename, **more
+                )
             return await bot.send_document(
                 chat, it.media, disable_content_type_detection=True, **more
             )
@@ -203,6 +208,7 @@ class Sender:
         message, keyboard = int(letter.remote), buttons(letter)
 
         async def put(it: Media) -> None:
+            assert not isinstance(it, Voice)
             await bot.edit_message_media(it, chat, message, reply_markup=keyboard, **_PATIENT)
 
         async def say(text: str, mode: ParseMode | None) -> None:
@@ -230,6 +236,9 @@ class Sender:
                 pass  # a courtesy: the words will do
             else:
                 return
+        if letter.part.file is not None and letter.part.file.is_spoken:
+            await self._take_away(bot, chat, message)
+            raise Gone("a text cannot become a voice note, and was taken away")
         if letter.part.file is not None:
             try:
                 await self._with_file(letter, letter.part.file, put)

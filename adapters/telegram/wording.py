@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from telegram import (
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from botdaemon.types import Address, File, Letter
 
-Media = InputMediaPhoto | InputMediaDocument
 
 #: what Telegram shows as a picture; anything else is a file to download
 _PICTURES = ("image/jpeg", "image/png", "image/webp")
@@ -90,12 +89,31 @@ def buttons(letter: Letter) -> InlineKeyboardMarkup | None:
 
 
 def shows(file: File) -> bool:
-    """Whether Telegram should show it as a picture."""
+    """Whether Telegram should show it as a picture, or play it as a voice note."""
+    if file.is_spoken:
+        return True
     return file.media_type in _PICTURES and file.size <= FileSizeLimit.PHOTOSIZE_UPLOAD
 
 
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice note with its caption. Telegram has no way to make one of another message."""
+
+    media: bytes
+    caption: str
+    parse_mode: ParseMode | None
+    seconds: int
+    filename: str
+
+
+Media = InputMediaPhoto | InputMediaDocument | Voice
+
+
 def media(file: File, content: bytes, text: str, mode: ParseMode | None, *, shown: bool) -> Media:
-    """A file with its caption: shown as a picture, perhaps covered, or as a document."""
+    """A file with its caption: shown as a picture, perhaps covered, played as a voice note, or as a
+    document."""
+    if shown and file.is_spoken:
+        return Voice(content, text, mode, max(1, round(file.seconds)), file.name)
     if shown:
         return InputMediaPhoto(content, text, mode, filename=file.name, has_spoiler=file.spoiler)
     # A document has no cover: what is to have one gets a name of which Telegram shows nothing.
@@ -105,7 +123,7 @@ def media(file: File, content: bytes, text: str, mode: ParseMode | None, *, show
     )
 
 
-def preview(content: bytes, text: str) -> Media:
+def preview(content: bytes, text: str) -> InputMediaPhoto:
     """A picture that is being drawn."""
     return InputMediaPhoto(content, text, ParseMode.HTML, filename="preview.jpg")
 
@@ -119,6 +137,8 @@ def otherwise(
         return None, shown
     if shown and says(error, "photo", "image") and not _forbidden(error):
         return mode, False  # too wide, or no picture after all
+    if shown and says(error, "voice"):  # neither the group nor the person wants any
+        return mode, False
     raise error
 
 

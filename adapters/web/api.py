@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).with_name("static")
 #: what a browser may show in place; everything else is a download (an SVG can hold scripts)
 IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+SOUNDS = frozenset(
+    f"audio/{kind}" for kind in ("aac", "flac", "mp4", "mpeg", "ogg", "wav", "webm", "x-wav")
+)
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -163,7 +166,7 @@ class Api:
         path = self._desk.archive.file(sha256)
         if kept is None or not await asyncio.to_thread(path.is_file):
             raise web.HTTPNotFound(text="there is no such file")
-        shown = kept.media_type in IMAGES
+        shown = kept.media_type in IMAGES | SOUNDS
         how = "inline" if shown else "attachment"
         return web.FileResponse(
             path,

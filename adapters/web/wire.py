@@ -294,6 +294,7 @@ def message_json(message: Message, mirror: str) -> dict[str, object]:
                 "size": file.size,
                 "url": f"/files/{file.sha256}",
                 "spoiler": file.spoiler,
+                "transcript": file.transcript.text if file.transcript else "",
             }
             for file in message.files
         ],

@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from botdaemon.app import knowledge
-from botdaemon.app.memory import make_habits
+from botdaemon.app.memory import all_habits
 from botdaemon.memory import remember_along
 from botdaemon.tasks import Tasks
 
@@ -40,7 +40,7 @@ class Beside:
             before.cancel()
             await asyncio.wait([before])
         engines, lull = self._engines, self._dispatcher.turns.lull
-        habits = [one for name in config.bots if (one := make_habits(config, name, engines))]
+        habits = all_habits(config, engines)
         async with Tasks() as tasks:
             for name in knowledge.tables(config):
                 reading = knowledge.keep_fresh(config, name, engines)

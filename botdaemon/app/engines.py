@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdaemon import logs
 from botdaemon.app import imports, judges
+from botdaemon.app.sound import speaking
 from botdaemon.config import (
     ClassifierConfig,
     Config,
@@ -17,8 +18,10 @@ from botdaemon.config import (
     ImageBotConfig,
     ModelConfig,
     OpenAIConfig,
+    SpeechConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
     read_key,
 )
 
@@ -27,7 +30,22 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from botdaemon.ports import Classifier, Embedder, ImageEngine, TextEngine
+    from botdaemon.ports import (
+        Classifier,
+        Embedder,
+        HearingEngine,
+        ImageEngine,
+        SpeechEngine,
+        TextEngine,
+    )
+
+
+#: by the interface of their servers; all others write
+_REMOTE = {
+    "images": imports.REMOTE_IMAGE,
+    "transcriptions": imports.REMOTE_HEARING,
+    "speech": imports.REMOTE_SPEECH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +56,18 @@ class Engines:
     image: Mapping[str, ImageEngine]
     embedders: Mapping[str, Embedder]
     classifiers: Mapping[str, Classifier]
+    hearing: Mapping[str, HearingEngine]
+    speech: Mapping[str, SpeechEngine]
     status: Callable[[], list[str]]
     #: names the model processes that hang
     silent: Callable[[], list[str]] = list
 
 
 def wanted(config: Config) -> set[str]:
-    """The models that bots think with, those that answer in their place, and those that look
-    through what is said."""
-    names = set(judges.classifiers(config))
+    """The models that bots think, look up, hear and speak with, those that answer in their place,
+    and those that look through what is said."""
+    names = {config.hearing.model} - {""}
+    names |= set(judges.classifiers(config))
     for bot in config.bots.values():
         if isinstance(bot, TextBotConfig | ImageBotConfig):
             names.add(bot.model)
@@ -58,6 +79,7 @@ def wanted(config: Config) -> set[str]:
             names |= {name for name in (bot.memory.facts, bot.memory.summarise) if name}
         if isinstance(bot, TextBotConfig) and bot.enrich is not None:
             names.add(bot.enrich.model)
+    names |= {table.model for table in speaking(config).values()}
     further = list(names)
     while further:
         model = config.models[further.pop()]
@@ -76,6 +98,8 @@ async def make_engines(
     image: dict[str, ImageEngine] = {}
     embedders: dict[str, Embedder] = {}
     classifiers: dict[str, Classifier] = {}
+    hearing: dict[str, HearingEngine] = {}
+    speech: dict[str, SpeechEngine] = {}
     specs = imports.named(imports.SPECS_OF)(chosen)
     fleet: Any = None
     if specs:
@@ -100,19 +124,30 @@ async def make_engines(
                 embedders[name] = fleet.embedder(name)
             case ClassifierConfig():
                 classifiers[name] = fleet.classifier(name)
+            case WhisperConfig():
+                hearing[name] = fleet.hearing(name)
+            case SpeechConfig():
+                speech[name] = fleet.speech(name)
             case OpenAIConfig():
-                kind = imports.REMOTE_IMAGE if table.api == "images" else imports.REMOTE_TEXT
+                kind = _REMOTE.get(table.api, imports.REMOTE_TEXT)
                 key = read_key(config, name)
                 if key is not None:
                     logs.redact(key)
                 engine = await stack.enter_async_context(imports.named(kind)(name, table, key))
-                (image if table.api == "images" else text)[name] = engine
+                sorts: dict[str, dict[str, Any]] = {
+                    "images": image,
+                    "transcriptions": hearing,
+                    "speech": speech,
+                }
+                sorts.get(table.api, text)[name] = engine
     _fall_back(chosen, text, image)
     return Engines(
         text,
         image,
         embedders,
         classifiers,
+        hearing,
+        speech,
         lambda: _status(chosen, fleet),
         fleet.silent if fleet is not None else list,
     )

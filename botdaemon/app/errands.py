@@ -15,10 +15,13 @@ from botdaemon.config import (
     CannedBotConfig,
     ClassifierConfig,
     Config,
+    EmbedderConfig,
     RecordsConfig,
+    SpeechConfig,
     TerminalConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
 )
 from botdaemon.errors import ConfigError
 from botdaemon.store import Store, open_store
@@ -124,12 +127,16 @@ def _screen(dataset: Path | None, blocked: Sequence[str]) -> Screen | None:
 async def serve_models(
     config: Config, host: str, port: int, key: str | None, ready: Callable[[str], None]
 ) -> None:
-    """Offer every model of the configuration but classifiers, and every adapter of it as
+    """Offer every text and image model of the configuration, and every adapter of it as
     MODEL:ADAPTER, as an OpenAI-compatible service, until SIGTERM or SIGINT. `ready` is told its
     address."""
     async with AsyncExitStack() as stack:
         offered = [
-            name for name, one in config.models.items() if not isinstance(one, ClassifierConfig)
+            name
+            for name, table in config.models.items()
+            if not isinstance(
+                table, EmbedderConfig | ClassifierConfig | WhisperConfig | SpeechConfig
+            )
         ]
         engines = await make_engines(config, stack, offered, config.daemon.data_dir)
         text = dict(engines.text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon import systemd
-from botdaemon.app import imports, parts, watch
+from botdaemon.app import imports, judges, parts, watch
 from botdaemon.app.beside import Beside
 from botdaemon.app.control import listening
 from botdaemon.app.engines import make_engines, wanted
@@ -197,10 +197,12 @@ async def running(
         }
         # 3. The models and the bots that think with them.
         engines = await make_engines(config, stack, wanted(config), config.daemon.data_dir)
+        judges.needs_labels(config, engines.classifiers)
+        bots = parts.make_bots(config, engines, store)
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
         outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
-        house = parts.make_whole_house(config, engines, store, connected, lambda: clock.wake())
+        house = parts.make_house(config, bots, connected, engines, lambda: clock.wake())
         dispatcher = Dispatcher(
             store,
             house,

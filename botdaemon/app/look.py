@@ -20,8 +20,10 @@ from botdaemon.config import (
     EmbedderConfig,
     ModelConfig,
     OpenAIConfig,
+    SpeechConfig,
     TextBotConfig,
     TransformersConfig,
+    WhisperConfig,
 )
 from botdaemon.errors import ConfigError
 from botdaemon.types import (
@@ -80,6 +82,12 @@ def inspect_model(config: Config, table: ModelConfig) -> str:
                 f"{table.hub or table.path}, vectors of {made.dimension} numbers for"
                 f" {made.context} tokens"
             )
+        case WhisperConfig():
+            imports.named(imports.FIND_WHISPER)(table.path)
+            return f"{table.path}, writes down what is said in recordings"
+        case SpeechConfig():
+            imports.named(imports.FIND_SPEECH)(str(table.path or ""), table.language)
+            return f"{table.path or f'espeak-ng ({table.language})'}, speaks"
         case DiffusersConfig():
             drawn = _image_card(config, table)
             return (

@@ -25,6 +25,11 @@ def make_remembers(config: Config) -> Iterator[tuple[str, Remembers]]:
             yield name, Remembers(scope=table.memory.scope, most=table.memory.most_facts)
 
 
+def all_habits(config: Config, engines: Engines) -> list[Habits]:
+    """Those of all bots that remember."""
+    return [habits for name in config.bots if (habits := make_habits(config, name, engines))]
+
+
 def make_habits(config: Config, name: str, engines: Engines) -> Habits | None:
     """How a bot remembers; None when it does not."""
     table = config.bots[name]

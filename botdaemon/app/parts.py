@@ -11,6 +11,7 @@ from botdaemon.app.feelings import make_briefings, make_character
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.app.personas import examples, persona, shares
+from botdaemon.app.sound import make_aloud, make_listening
 from botdaemon.app.told import Told, file_limit, served, shared
 from botdaemon.bots.canned import CannedBot
 from botdaemon.bots.image import ImageBot
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from botdaemon.app.engines import Engines
     from botdaemon.knowledge.briefing import Librarian
-    from botdaemon.ports import Classifier
     from botdaemon.store import Store
 
 
@@ -225,6 +225,16 @@ def make_bot(
             )
 
 
+def make_bots(config: Config, engines: Engines, store: Store) -> dict[str, Bot]:
+    """All of them."""
+    librarians = {
+        name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
+    }
+    return {
+        name: make_bot(config, name, engines, store, librarians.get(name)) for name in config.bots
+    }
+
+
 def _briefings(
     config: Config,
     name: str,
@@ -260,34 +270,14 @@ def _line(table: BotConfig) -> str | None:
             return None
 
 
-def make_whole_house(
-    config: Config,
-    engines: Engines,
-    store: Store,
-    adapters: Mapping[str, Adapter],
-    changed: Callable[[], None],
-) -> House:
-    """With its bots, on engines that are there. Raises `ConfigError`."""
-    judges.needs_labels(config, engines.classifiers)
-    librarians = {
-        name: knowledge.librarian(config, name, engines) for name in knowledge.tables(config)
-    }
-    bots = {
-        name: make_bot(config, name, engines, store, librarians.get(name)) for name in config.bots
-    }
-    return make_house(config, bots, adapters, engines.status, changed, engines.classifiers)
-
-
 def make_house(
     config: Config,
     bots: Mapping[str, Bot],
     adapters: Mapping[str, Adapter],
-    status: Callable[[], list[str]],
+    engines: Engines,
     changed: Callable[[], None] = lambda: None,
-    classifiers: Mapping[str, Classifier] | None = None,
 ) -> House:
-    """`classifiers` are those that look through what is said; `changed` is told when a schedule may
-    be due earlier than the next one was."""
+    """`changed` is told when a schedule may be due earlier than the next one was."""
     serving = {name: served(config, name) for name in adapters}
     chats = {
         name: table for name, table in config.adapters.items() if isinstance(table, ChatConfig)
@@ -342,8 +332,10 @@ def make_house(
         remembers=dict(make_remembers(config)),
         longest_message=config.limits.message_characters,
         heard=make_filter(config.filters.heard),
-        heard_judges=judges.of_what_is_heard(config.filters, classifiers or {}),
-        manners=dict(make_manners(config, classifiers or {})),
+        heard_judges=judges.of_what_is_heard(config.filters, engines.classifiers),
+        manners=dict(make_manners(config, engines.classifiers)),
+        listening=make_listening(config, engines),
+        aloud=make_aloud(config, engines),
         characters={name: make_character(config, table) for name, table in config.bots.items()},
-        status=status,
+        status=engines.status,
     )

@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from botdaemon import logs, systemd
-from botdaemon.app import parts, told
+from botdaemon.app import judges, knowledge, parts, told
 from botdaemon.app.engines import wanted
 from botdaemon.config import ChatConfig, load
 from botdaemon.errors import BotdaemonError, ConfigError
@@ -56,6 +56,10 @@ def _fixed(started: Config, new: Config) -> Iterator[str]:
         if getattr(started.limits, key) != getattr(new.limits, key):
             yield f"limits.{key}"
     yield from _fixed_adapters(started, new)
+    before, after = knowledge.tables(started), knowledge.tables(new)
+    for bot in before.keys() | after.keys():
+        if before.get(bot) != after.get(bot):
+            yield f"bots.{bot}.knowledge"
     running = wanted(started)
     for model in wanted(new):
         if model not in running or started.models[model] != new.models[model]:
@@ -73,7 +77,7 @@ def _fixed_adapters(started: Config, new: Config) -> Iterator[str]:
             if told.served(started, name)[0] != told.served(new, name)[0]:
                 yield f"adapters.{name}.bots (another default bot)"
             if told.commands(started) != told.commands(new):
-                yield "bots (the first that draws, or the last: platforms have other commands)"
+                yield "bots (the first that draws or speaks, or the last: other commands)"
 
 
 def _tables(key: str, before: object, after: object) -> Iterator[str]:
@@ -162,9 +166,9 @@ class Reload:
                 " restart the daemon, or take that back and reload"
             )
         # 1. All of it is made before any of it is used.
-        house = parts.make_whole_house(
-            new, self._engines, self._store, self._adapters, self._clock.wake
-        )
+        judges.needs_labels(new, self._engines.classifiers)
+        bots = parts.make_bots(new, self._engines, self._store)
+        house = parts.make_house(new, bots, self._adapters, self._engines, self._clock.wake)
         govern = parts.make_governor(new)
         # 2. On disk: all or nothing.
         await parts.settle(new, self._store)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdaemon.commands import COMMANDS, TALKING
+from botdaemon.app.sound import speaking
+from botdaemon.commands import offered
 from botdaemon.config import ChatConfig, ImageBotConfig, TerminalConfig
 from botdaemon.ports import Surroundings
 
@@ -70,7 +71,7 @@ def _refill(there: dict[str, str], wanted: Mapping[str, str]) -> None:
 def commands(config: Config) -> tuple[CommandSpec, ...]:
     """What chat platforms offer people to type."""
     draws = any(isinstance(table, ImageBotConfig) for table in config.bots.values())
-    return COMMANDS if draws else TALKING
+    return offered(draws=draws, speaks=bool(speaking(config)))
 
 
 def file_limit(config: Config) -> int:

@@ -34,6 +34,7 @@ from botdaemon.config.platforms import (
 )
 from botdaemon.config.reader import Config, load, parse, read_key, read_token
 from botdaemon.config.schedules import GovernorConfig, ScheduleConfig
+from botdaemon.config.sound import HearingConfig, SpeechConfig, SpokenConfig, WhisperConfig
 from botdaemon.config.tables import (
     DaemonConfig,
     LimitsConfig,
@@ -75,6 +76,7 @@ __all__ = [
     "FilterConfig",
     "FiltersConfig",
     "GovernorConfig",
+    "HearingConfig",
     "ImageBotConfig",
     "KnowledgeConfig",
     "LimitsConfig",
@@ -88,6 +90,8 @@ __all__ = [
     "SamplingConfig",
     "ScheduleConfig",
     "SlackConfig",
+    "SpeechConfig",
+    "SpokenConfig",
     "StageConfig",
     "StyleConfig",
     "TelegramConfig",
@@ -95,6 +99,7 @@ __all__ = [
     "TextBotConfig",
     "TransformersConfig",
     "WebConfig",
+    "WhisperConfig",
     "load",
     "parse",
     "read_key",

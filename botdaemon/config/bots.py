@@ -12,6 +12,7 @@ from botdaemon.config.knowledge import KnowledgeConfig
 from botdaemon.config.manners import CrowdConfig, FiltersConfig, MostConfig, SeveralConfig
 from botdaemon.config.memory import MemoryConfig
 from botdaemon.config.personas import BudgetConfig, PersonaConfig
+from botdaemon.config.sound import SpokenConfig
 from botdaemon.config.values import (
     File,
     Labels,
@@ -47,6 +48,8 @@ class _BotConfig(Table):
 class _WritingBotConfig(_BotConfig):
     crowd: CrowdConfig | None = None
     """several answers to one post, each under another name"""
+    speech: SpokenConfig | None = None
+    """voice notes, besides or instead of what it writes"""
 
     @model_validator(mode="after")
     def _one_or_a_crowd(self) -> Self:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 _Tables = dict[str, dict[str, Any]]
 
-_NAMED = {"embedder": "an embedder", "classifier": "a classifier"}
-
 
 def references(document: dict[str, Any]) -> Iterator[Mistake]:
     """Names that do not exist, are taken twice or do not belong there."""
@@ -38,6 +36,9 @@ def references(document: dict[str, Any]) -> Iterator[Mistake]:
         yield from _bot(name, bot, bots, models)
     filters = _section(document, "filters")
     yield from _classified(("filters", "classifier"), filters.get("classifier"), models)
+    hearing = document.get("hearing")
+    if isinstance(hearing, dict) and hearing.get("model") != "":
+        yield from _thinks_with(("hearing", "model"), hearing, models, "a hearing model")
     yield from _rooms(rooms, bots, adapters)
     yield from _schedules(document.get("schedules"), bots, rooms, adapters)
 
@@ -60,17 +61,30 @@ def _section(document: dict[str, Any], name: str, of: Any = dict) -> dict[str, A
     return {key: table for key, table in tables if isinstance(table, of)}
 
 
+#: what a model is for, by the kind of its table or the interface of its servers
+_SORTS = {
+    "diffusers": "an image model",
+    "images": "an image model",
+    "embedder": "an embedder",
+    "classifier": "a classifier",
+    "whisper": "a hearing model",
+    "transcriptions": "a hearing model",
+    "speech": "a speech model",
+}
+
+
 def _sort(model: dict[str, Any]) -> str:
     """What a model is for, in words."""
-    if (named := _NAMED.get(str(model.get("kind")))) is not None:
-        return named
-    draws = model.get("kind") == "diffusers" or model.get("api") == "images"
-    return "an image model" if draws else "a text model"
+    what = model.get("api") if model.get("kind") == "openai" else model.get("kind")
+    return _SORTS.get(str(what), "a text model")
 
 
 def _model(name: str, model: dict[str, Any], models: _Tables) -> Iterator[Mistake]:
     where: Where = ("models", name, "fall_back")
     if "fall_back" not in model:
+        return
+    if (sort := _sort(model)) in ("a hearing model", "a speech model"):
+        yield Mistake(where, f"{sort} has none to fall back on: leave it out")
         return
     yield from _thinks_with(where, model, models, _sort(model))
     seen = [name]
@@ -142,6 +156,8 @@ def _bot(name: str, bot: dict[str, Any], bots: _Tables, models: _Tables) -> Iter
         for style, table in _section(bot, "styles").items():
             used = _section(table, "adapters", of=float | int)
             yield from _adapters((*where, "styles", style, "adapters"), used, bot, models)
+    if isinstance(speech := bot.get("speech"), dict):
+        yield from _thinks_with((*where, "speech", "model"), speech, models, "a speech model")
     if bot.get("kind") == "canned" and bot.get("from"):
         yield from _exists((*where, "from"), bot, "bot", bots)
         source = bot["from"]

@@ -14,6 +14,7 @@ from botdaemon.config.manners import FiltersConfig
 from botdaemon.config.personas import BaseConfig
 from botdaemon.config.platforms import AdapterConfig
 from botdaemon.config.schedules import GovernorConfig, Hours, ScheduleConfig, Timezone
+from botdaemon.config.sound import HearingConfig
 from botdaemon.config.thinking import DeviceConfig, ModelConfig
 from botdaemon.config.values import (
     Channels,
@@ -114,3 +115,4 @@ class Tables(Table):
     limits: LimitsConfig = LimitsConfig()
     filters: FiltersConfig = FiltersConfig()
     records: RecordsConfig = RecordsConfig()
+    hearing: HearingConfig = HearingConfig()

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from botdaemon import types
 from botdaemon.config.base import Table, TokenConfig
+from botdaemon.config.sound import SpeechConfig, WhisperConfig
 from botdaemon.config.values import (
     Device,
     File,
@@ -146,8 +147,11 @@ class OpenAIConfig(TokenConfig):
     """their addresses, such as "http://127.0.0.1:8000/v1"; the least busy one is asked"""
     model: str = Field(min_length=1, description="the model's name there")
     """the model's name there"""
-    api: Literal["chat", "completions", "images"] = "chat"
-    """which of its interfaces is used; images: it is an image model"""
+    api: Literal["chat", "completions", "images", "transcriptions", "speech"] = "chat"
+    """which of its interfaces is used; images: it is an image model; transcriptions: a hearing
+    model; speech: a speech model"""
+    speaker: str = Field(default="alloy", min_length=1)
+    """who speaks, by the server's name, with api = "speech" """
     context: int = Field(default=4096, ge=16)
     """tokens that it takes, prompt and reply together"""
     timeout_seconds: float = Field(default=120.0, gt=0)
@@ -174,6 +178,8 @@ ModelConfig = Annotated[
     | DiffusersConfig
     | EmbedderConfig
     | ClassifierConfig
+    | WhisperConfig
+    | SpeechConfig
     | OpenAIConfig
     | EchoConfig,
     Field(discriminator="kind"),

@@ -114,6 +114,12 @@ def _credential_name(value: str) -> str:
     return value
 
 
+def _language(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z]{2,4}(-[A-Za-z0-9]+)*(\+\w+)?|", value) is None:
+        raise ValueError(f'expected a language, as "en" or "en-US", found "{value}"')
+    return value
+
+
 def _host(value: str) -> str:
     if re.fullmatch(r"[\w.:%-]+", value) is None:
         raise ValueError(f'expected an address or the name of a host, found "{value}"')
@@ -132,6 +138,7 @@ Name = Annotated[str, AfterValidator(_bot_name)]
 RoomName = Annotated[str, AfterValidator(room_name)]
 Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
+Language = Annotated[str, AfterValidator(_language)]
 Device = Annotated[str, AfterValidator(_device)]
 Variable = Annotated[str, AfterValidator(_environment_name)]
 Credential = Annotated[str, AfterValidator(_credential_name)]

@@ -17,6 +17,7 @@ from botdaemon.dispatcher.agenda import Agenda, Arranging
 from botdaemon.dispatcher.desk import Desk, Question
 from botdaemon.dispatcher.ears import Ears
 from botdaemon.dispatcher.gate import Gate
+from botdaemon.dispatcher.hearing import Hearing, Listening
 from botdaemon.dispatcher.house import House
 from botdaemon.dispatcher.judges import Judge
 from botdaemon.dispatcher.letters import relay
@@ -27,6 +28,8 @@ from botdaemon.dispatcher.orders import Order, Orders
 from botdaemon.dispatcher.pictures import Pictures
 from botdaemon.dispatcher.relations import Relations
 from botdaemon.dispatcher.remembering import Remembering, Remembers
+from botdaemon.dispatcher.repeating import Repeating
+from botdaemon.dispatcher.speaking import Aloud, Speaking
 from botdaemon.dispatcher.turns import TEXT, Limits, Turns
 from botdaemon.errors import Refused
 from botdaemon.types import (
@@ -53,11 +56,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TEXT",
+    "Aloud",
     "Arranging",
     "Dispatcher",
     "House",
     "Judge",
     "Limits",
+    "Listening",
     "Manners",
     "Remembers",
 ]
@@ -75,18 +80,27 @@ class Dispatcher:
         self._post = post
         self._since = time.monotonic()
         self.turns = Turns(store, house.limits, tasks)
+        self._tasks = tasks
         self.move_into(house)
 
     def move_into(self, house: House) -> None:
         """Live by this house from now on, wholly: nothing is awaited in between. A turn that thinks
         already is finished by the bot that began it."""
-        store, post = self._store, self._post
+        store, post, tasks = self._store, self._post, self._tasks
         self._house = house
-        self._mouth = Mouth(store, house.couriers, post, house.manners, house.clock)
+        speaking = Speaking(store, house.aloud)
+        self._mouth = Mouth(store, house.couriers, post, house.manners, speaking, house.clock)
         self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns.live_by(
-            house.bots, house.lines, house.history, self._mouth, self._ears, house.limits
+            house.bots,
+            house.lines,
+            house.history,
+            self._mouth,
+            self._ears,
+            Hearing(store, self._mouth, self._ears, house.listening),
+            speaking,
+            house.limits,
         )
         self._pictures = Pictures(store, post, house.access, house.painters, house.serving)
         self._desk = Desk(store, house.access, house.about, house.serving, house.ours)
@@ -98,6 +112,7 @@ class Dispatcher:
             Agenda(store, house.access, house.serving, house.arranging),
             self._desk,
             Remembering(store, house.remembers, house.serving),
+            Repeating(store, self._mouth, speaking, tasks),
             Relations(store, house.characters, house.arranging.timezone),
             Linking(store, self._mouth),
             house.access,

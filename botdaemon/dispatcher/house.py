@@ -14,9 +14,11 @@ from botdaemon.filters import NOTHING, Filter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from botdaemon.dispatcher.hearing import Listening
     from botdaemon.dispatcher.judges import Judge
     from botdaemon.dispatcher.manners import Manners
     from botdaemon.dispatcher.remembering import Remembers
+    from botdaemon.dispatcher.speaking import Aloud
     from botdaemon.feelings import Character
     from botdaemon.ports import Bot, Painter, Traits
     from botdaemon.types import Call, Here, Posted
@@ -51,6 +53,10 @@ class House:
     heard: Filter = NOTHING
     heard_judges: tuple[Judge, ...] = ()
     manners: Mapping[str, Manners] = field(default_factory=dict)
+    #: how recordings are listened to; None: nobody listens
+    listening: Listening | None = None
+    #: the bots that speak
+    aloud: Mapping[str, Aloud] = field(default_factory=dict)
     #: how each bot may feel about people
     characters: Mapping[str, Character] = field(default_factory=dict)
     #: seconds; what was said longer ago while the daemon was away is not answered

@@ -74,7 +74,10 @@ def answer(
 
 def captioned(text: str, files: Sequence[File], traits: Traits) -> Part | None:
     """The text and the first file as one part, where the platform shows them in one message and
-    both fit; else None."""
+    both fit; else None. A voice note stands alone: Discord allows no text in one, and Telegram
+    cannot make one of a text that has been growing."""
+    if files and files[0].is_spoken:
+        return None
     if not traits.captions or not text.strip() or not files or files[0].size > traits.file_limit:
         return None
     split = render.split(text, replace(traits, text_limit=traits.captions))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from botdaemon.dispatcher.speaking import Speaking
     from botdaemon.ports import Traits
     from botdaemon.store import Store
 
@@ -55,12 +56,14 @@ class Mouth:
         couriers: Mapping[str, Traits],
         post: Post,
         manners: Mapping[str, Manners],
+        speaking: Speaking,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._couriers = couriers
         self._post = post
         self._manners = manners
+        self._speaking = speaking
         self._clock = clock
         self._apologies: dict[tuple[int, int, str], float] = {}
 
@@ -77,9 +80,11 @@ class Mouth:
         manners = self._manners.get(bot, Manners())
         return manners.begun(draft) if grows else manners.told(draft)
 
-    async def answer(self, obligation: Obligation, draft: Draft, *, close: str) -> str:
+    async def answer(
+        self, obligation: Obligation, draft: Draft, *, close: str, aloud: bool = False
+    ) -> str:
         """A bot's words end its turn, as far as its manners allow; returns how it ended ("silent"
-        when there are none)."""
+        when there are none). With `aloud` they are spoken, if they can be."""
         spoken = await self._manners.get(obligation.bot, Manners()).spoken(draft)
         if spoken.screened.found:
             held = Held(
@@ -96,11 +101,17 @@ class Mouth:
             state = "stopped" if close == "stopped" else "silent"
             await self.end(obligation, state)
             return state
+        voice = None
+        if aloud and not spoken.screened.blocked:
+            voice = await self._speaking.note(obligation.bot, draft.text)
+        if voice is not None:
+            draft = replace(draft, files=(*draft.files, voice.file))
         letters: list[Letter] = []
         for address in obligation.addresses:
-            letters += await self._letters(
-                obligation, address, draft, spoken.bubbles, spoken.pauses
-            )
+            bubbles, pauses = spoken.bubbles, spoken.pauses
+            if voice is not None and voice.enough and self._takes(address, voice.file):
+                bubbles, pauses = (), []
+            letters += await self._letters(obligation, address, draft, bubbles, pauses)
         several = len(spoken.bubbles) > 1 or any(one.name for one in spoken.bubbles)
         said = Message(
             address=home_of(obligation),
@@ -171,15 +182,47 @@ class Mouth:
 
     async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> int:
         """The daemon's words at one address, outside any turn; returns the message's id."""
+        message = await self._store.say(*self.notice(thread, address, text, only_for=only_for))
+        self.posted(address)
+        return message
+
+    def notice(
+        self, thread: int, address: Address, text: str, *, only_for: str = ""
+    ) -> tuple[Message, list[Letter]]:
+        """The daemon's words at one address, to be kept by whoever has them, and then `posted`."""
         said = Message(
             address=address, text=text, kind=Kind.NOTICE, thread=thread, sent_at=self._clock()
         )
         letters: list[Letter] = []
         if (traits := self._couriers.get(address.adapter)) is not None:
             letters = write(address, render.split(text, traits).parts, only_for=only_for)
-        message = await self._store.say(said, letters)
+        return said, letters
+
+    def posted(self, address: Address) -> None:
+        """There are letters for this address."""
         self._post.post([address])
-        return message
+
+    async def repeat(self, thread: int, address: Address, bot: str, file: File) -> None:
+        """What a bot has said already, as a voice note at one address. No bot reads it again."""
+        said = Message(
+            address=address,
+            text="",
+            kind=Kind.NOTICE,
+            bot=bot,
+            files=(file,),
+            thread=thread,
+            sent_at=self._clock(),
+        )
+        letters: list[Letter] = []
+        if (traits := self._couriers.get(address.adapter)) is not None:
+            letters = answer(address, [], [file], traits, speaker=bot, reply_to="", controls=())
+        await self._store.say(said, letters)
+        self.posted(address)
+
+    def _takes(self, address: Address, file: File) -> bool:
+        """Whether a file can be sent there."""
+        traits = self._couriers.get(address.adapter)
+        return traits is not None and file.size <= traits.file_limit
 
     async def _letters(
         self,
@@ -210,9 +253,8 @@ class Mouth:
             controls=() if notice or not traits.buttons else controls,
         )
         now = self._clock()
-        for number, pause, bubble, end in zip(
-            begins, pauses, bubbles, [*begins[1:], len(parts)], strict=True
-        ):
+        ends = [*begins[1:], len(parts)][: len(begins)]
+        for number, end, pause, bubble in zip(begins, ends, pauses, bubbles, strict=True):
             if pause:
                 letters[number] = replace(letters[number], not_before=now + pause)
             if bubble.name:

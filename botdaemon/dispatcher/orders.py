@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdaemon.commands import COMMANDS, TALKING, unknown
+from botdaemon.commands import COMMANDS, offered, unknown
 from botdaemon.dispatcher.accounts import Accounts
 from botdaemon.dispatcher.letters import plain
 from botdaemon.errors import Refused
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from botdaemon.dispatcher.pictures import Pictures
     from botdaemon.dispatcher.relations import Relations
     from botdaemon.dispatcher.remembering import Remembering
+    from botdaemon.dispatcher.repeating import Repeating
     from botdaemon.dispatcher.turns import Turns, Waiting
     from botdaemon.store import Store
     from botdaemon.types import Address, Identity
@@ -63,6 +64,7 @@ class Orders:
         agenda: Agenda,
         desk: Desk,
         remembering: Remembering,
+        repeating: Repeating,
         relations: Relations,
         linking: Linking,
         access: Access,
@@ -77,6 +79,7 @@ class Orders:
         self._agenda = agenda
         self._desk = desk
         self._remembering = remembering
+        self._repeating = repeating
         self._relations = relations
         self._linking = linking
         self._access = access
@@ -110,6 +113,7 @@ class Orders:
             "memory": self._remembering.memory,
             "remember": self._remembering.remember,
             "forget": self._remembering.forget,
+            "speak": self._repeating.speak,
             "relationship": self._relations.relationship,
             "link": self._linking.link,
             "unlink": self._linking.unlink,
@@ -136,7 +140,7 @@ class Orders:
         admin = self._access.is_admin(order.who)
         lines = [
             f"- `/{' '.join(filter(None, (spec.name, spec.argument)))}` {spec.help}"
-            for spec in (COMMANDS if self._pictures.drawn else TALKING)
+            for spec in offered(draws=bool(self._pictures.drawn), speaks=self._repeating.offered)
             if admin or not spec.admin
         ]
         return "\n".join(["Write to talk. Besides that there is:", "", *lines])

@@ -25,7 +25,9 @@ from botdaemon.types import Draft, Obligation, Turn
 
 if TYPE_CHECKING:
     from botdaemon.dispatcher.ears import Ears
+    from botdaemon.dispatcher.hearing import Hearing
     from botdaemon.dispatcher.mouth import Mouth
+    from botdaemon.dispatcher.speaking import Speaking
     from botdaemon.ports import Bot
     from botdaemon.store import Store
 
@@ -110,6 +112,8 @@ class _Course:
     accepted: float = field(default_factory=time.monotonic)
     began: float = 0.0
     outcome: str = "left"
+    #: the answer is spoken
+    aloud: bool = False
     draft: Draft = field(default_factory=lambda: Draft(text=""))
 
 
@@ -138,6 +142,8 @@ class Turns:
         history: Mapping[str, int],
         mouth: Mouth,
         ears: Ears,
+        hearing: Hearing,
+        speaking: Speaking,
         limits: Limits,
     ) -> None:
         """Other rules from now on; whoever waits keeps the place in line."""
@@ -146,6 +152,8 @@ class Turns:
         self._history = history
         self._mouth = mouth
         self._ears = ears
+        self._hearing = hearing
+        self._speaking = speaking
         if limits != self._limits:
             self._limit(limits)
         for name in lines.values():
@@ -371,7 +379,10 @@ class Turns:
         if turn is None:
             course.outcome = "gone"
             return
-        understood = await self._ears.understand(turn, home_of(obligation))
+        course.aloud = self._speaking.wanted(turn)
+        understood = await self._heard(turn)
+        if not isinstance(understood, str):
+            understood = await self._ears.understand(understood, home_of(obligation))
         if isinstance(understood, str):
             course.outcome = "refused"
             await self._mouth.apologise(obligation, understood, close=course.outcome)
@@ -384,8 +395,7 @@ class Turns:
             try:
                 await self._reply(turn, course, show)
             except EngineDied as died:
-                log.warning("turn %d: %s", turn.id, died, extra={"event": "engine_died"})
-                if await self._store.turn_died(turn.id) < MOST_DEATHS:
+                if await self._may_go_on(turn, died):
                     continue
                 course.outcome, error = "dead", str(died)
                 apology = (
@@ -411,7 +421,22 @@ class Turns:
         elif apology:
             await self._mouth.apologise(obligation, apology, close=course.outcome, error=error)
         else:
-            course.outcome = await self._mouth.answer(obligation, course.draft, close="answered")
+            course.outcome = await self._mouth.answer(
+                obligation, course.draft, close="answered", aloud=course.aloud
+            )
+
+    async def _heard(self, turn: Turn) -> Turn | str:
+        """The turn with what is said in its recordings, or what to tell the person."""
+        try:
+            async with asyncio.timeout(self._limits.turn):
+                return await self._hearing.hear(turn, self._may_go_on)
+        except TimeoutError:
+            return f"I have not heard that recording within {self._limits.turn:.0f} s."
+
+    async def _may_go_on(self, turn: Turn, died: EngineDied) -> bool:
+        """Whether a turn is worth another process, now that one more died under it."""
+        log.warning("turn %d: %s", turn.id, died, extra={"event": "engine_died"})
+        return await self._store.turn_died(turn.id) < MOST_DEATHS
 
     async def _reply(self, turn: Turn, course: _Course, show: Show) -> None:
         if turn.cue is not None and turn.cue.say:  # what is to be said is known
@@ -425,6 +450,8 @@ class Turns:
                 course.draft = draft
                 if draft.final:
                     return
+                if course.aloud and self._speaking.only(turn.bot):
+                    continue
                 begun = self._mouth.begun(turn.bot, draft, grows=not isinstance(bot, Painter))
                 if begun.text or begun.preview:
                     show(begun)

@@ -218,7 +218,9 @@ class Outbox:
             if self.courier.traits.edits_per_second:  # it may have been a draft of this letter
                 await self.courier.edit(replace(letter, remote=found))
             return found
-        if self.courier.traits.placeholders:
+        file = letter.part.file
+        # No message can become a voice note.
+        if self.courier.traits.placeholders and not (file is not None and file.is_spoken):
             remote = await self.courier.send(replace(letter, part=PLACEHOLDER, controls=()))
             await self._store.placed(letter.id, remote)
             letter = replace(letter, remote=remote)

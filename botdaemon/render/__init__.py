@@ -8,7 +8,8 @@ construction, and a message can never hold half of a fence or a tag.
 
 from __future__ import annotations
 
+from botdaemon.render.aloud import aloud
 from botdaemon.render.paint import render
 from botdaemon.render.split import CONTINUES, Split, draft, split
 
-__all__ = ["CONTINUES", "Split", "draft", "render", "split"]
+__all__ = ["CONTINUES", "Split", "aloud", "draft", "render", "split"]

@@ -33,6 +33,7 @@ from botdaemon.store import (
     schedules,
     shelf,
     slots,
+    transcripts,
     turns,
     wishes,
 )
@@ -70,6 +71,7 @@ from botdaemon.types import (
     Room,
     Schedule,
     Thread,
+    Transcript,
     Turn,
 )
 
@@ -648,6 +650,30 @@ class Store:
 
     async def describe(self, sha256: str) -> File | None:
         return await archive.describe(self._readers, sha256)
+
+    # --- sound -------------------------------------------------------------------------------
+
+    async def transcript_of(self, sha256: str) -> Transcript | None:
+        """What is said in a recording; None while nobody has listened to it."""
+        return await self._write(lambda db: transcripts.of(db, sha256))
+
+    async def keep_transcript(
+        self,
+        sha256: str,
+        transcript: Transcript,
+        model: str,
+        notice: tuple[Message, Sequence[Letter]] | None = None,
+    ) -> bool:
+        """Keep what is said in a recording, and the daemon's `notice` of it, once; whether this
+        was the first."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            kept = transcripts.keep(db, sha256, transcript, model, self._clock())
+            if kept and notice is not None:
+                turns.say(db, *notice, self._next_seq)
+            return kept
+
+        return await self._write(work)
 
     # --- reading -----------------------------------------------------------------------------
 

@@ -246,12 +246,17 @@ def _letters(db: sqlite3.Connection) -> tuple[int, tuple[Address, ...]]:
 
 
 def _notices(db: sqlite3.Connection, words: re.Pattern[str]) -> None:
-    """Put notices that name somebody into `gone`."""
+    """Put notices that name somebody, or repeat what they said aloud, into `gone`."""
+    db.execute(
+        """INSERT INTO temp.gone SELECT n.id FROM messages n JOIN messages m
+            ON m.adapter = n.adapter AND m.channel = n.channel AND m.platform_id = n.reply_to
+        WHERE n.kind = 'notice' AND n.reply_to <> '' AND m.identity IN temp.mine"""
+    )
     rows = db.execute(
         "SELECT id, text FROM messages WHERE kind = 'notice' AND bot = '' AND text <> ''"
     )
     named = [(id,) for id, text in rows.fetchall() if words.search(text)]
-    db.executemany("INSERT INTO temp.gone VALUES (?)", named)
+    db.executemany("INSERT OR IGNORE INTO temp.gone VALUES (?)", named)
 
 
 def _words(names: Collection[str]) -> re.Pattern[str]:

@@ -178,9 +178,19 @@ def insert_message(
 def insert_file(db: sqlite3.Connection, file: File, now: float) -> None:
     """Note a file that lies on disk."""
     db.execute(
-        "INSERT INTO files (sha256, name, media_type, size, created_at) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
-        (file.sha256, file.name, file.media_type, file.size, now),
+        """INSERT INTO files (sha256, name, media_type, size, seconds, waveform, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET seconds = excluded.seconds, waveform = excluded.waveform
+        WHERE excluded.waveform <> x''""",
+        (
+            file.sha256,
+            file.name,
+            file.media_type,
+            file.size,
+            file.seconds,
+            file.waveform,
+            now,
+        ),
     )
 
 

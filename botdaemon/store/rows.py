@@ -19,6 +19,7 @@ from botdaemon.types import (
     Part,
     Room,
     Thread,
+    Transcript,
 )
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ MESSAGE = """
     m.reply_to, m.turn, m.sent_at, m.edited_at, m.deleted_at,
     i.adapter, i.account, i.name, i.is_bot, i.person,
     CASE WHEN m.has_files THEN (
-        SELECT json_group_array(json_array(f.sha256, x.name, f.media_type, f.size, x.spoiler))
-        FROM message_files x JOIN files f ON f.sha256 = x.file WHERE x.message = m.id
+        SELECT json_group_array(json_array(f.sha256, x.name, f.media_type, f.size, x.spoiler,
+            f.seconds, hex(f.waveform), t.text, t.problem))
+        FROM message_files x JOIN files f ON f.sha256 = x.file
+        LEFT JOIN transcripts t ON t.file = x.file WHERE x.message = m.id
     ) END,
     m.bubbles
 """
@@ -71,13 +74,33 @@ def message(row: Row) -> Message:
         author=None if row[15] is None else _author(*row[15:20]),
         files=()
         if gone or row[20] is None
-        else tuple(
-            File(sha256=sha256, name=name, media_type=media_type, size=size, spoiler=bool(spoiler))
-            for sha256, name, media_type, size, spoiler in json.loads(row[20])
-        ),
+        else tuple(_file(*columns) for columns in json.loads(row[20])),
         bubbles=()
         if gone or not row[21]
         else tuple(Bubble(text, name) for name, text in json.loads(row[21])),
+    )
+
+
+def _file(
+    sha256: str,
+    name: str,
+    media_type: str,
+    size: int,
+    spoiler: int,
+    seconds: float,
+    waveform: str,
+    text: str | None,
+    problem: str | None,
+) -> File:
+    return File(
+        sha256=sha256,
+        name=name,
+        media_type=media_type,
+        size=size,
+        spoiler=bool(spoiler),
+        seconds=seconds,
+        waveform=bytes.fromhex(waveform),
+        transcript=None if text is None else Transcript(text, problem or ""),
     )
 
 
@@ -129,7 +152,8 @@ def thread(row: Row) -> Thread:
 LETTER = """
     l.id, l.turn, l.message, l.adapter, l.channel, l.topic, l.number, l.speaker, l.text, l.plain,
     l.reply_to, l.only_for, l.controls, l.attempts, l.remote, l.created_at,
-    l.file, l.file_name, f.media_type, f.size, l.spoiler, l.tried_at, l.not_before
+    l.file, l.file_name, f.media_type, f.size, l.spoiler, l.tried_at, l.not_before,
+    f.seconds, f.waveform
 """
 #: to go with `LETTER`
 LETTERS = "letters l LEFT JOIN files f ON f.sha256 = l.file"
@@ -154,6 +178,8 @@ def letter(row: Row) -> Letter:
                 media_type=row[18],
                 size=row[19],
                 spoiler=bool(row[20]),
+                seconds=row[23],
+                waveform=row[24],
             ),
         ),
         reply_to=row[10],

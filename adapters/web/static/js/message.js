@@ -4,6 +4,7 @@ import { thumb } from "./attachments.js";
 import { button, icon, make } from "./dom.js";
 import { canCopy, copyText, show } from "./markdown.js";
 import { avatar, fullTime, sizeOf, timeOf } from "./people.js";
+import { isSound, sound } from "./sound.js";
 import { isDrawn, isPicture, picture, sketch, tools } from "./pictures.js";
 
 /** Characters of a message that is answered. */
@@ -105,6 +106,7 @@ function promptIn(text) {
 function files(message, prompt) {
   return make("div", { class: "files" }, ...message.files.map((file) => {
     if (isPicture(file)) return picture(file, (message.bot && prompt) || file.name, message.id);
+    if (isSound(file)) return sound(file);
     const about = make("span", {}, make("b", {}, file.name), make("small", {}, sizeOf(file.size)));
     return make("a", { class: "file", href: file.url, download: file.name }, icon("file"), about);
   }));
