@@ -9,6 +9,7 @@ BotdaemonError
 ├── AdapterDown          connect again after a pause; for a letter: nobody knows whether it arrived
 ├── AdapterRefused       leave the adapter alone and tell the operator
 ├── TryLater             the letter was not sent; send it again after a pause
+│   └── RateLimited      the platform asked for that pause
 ├── Undeliverable        the letter can never be sent; keep it as dead
 │   └── Gone             the message to edit is not there any more; send it as a new one
 ├── EngineFailed         this request failed; the engine lives, do not repeat it unchanged
@@ -78,6 +79,10 @@ class TryLater(BotdaemonError):
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
         super().__init__(message or "the platform asked to try again later")
         self.after = after
+
+
+class RateLimited(TryLater):
+    """Not sent: the platform asked to send less."""
 
 
 class Undeliverable(BotdaemonError):

@@ -129,6 +129,15 @@ class Courier(Adapter, Protocol):
         """Take the message `letter.remote` away; it may be gone already. Raises like `send`."""
 
 
+@runtime_checkable
+class Connectable(Protocol):
+    """An adapter that knows whether it is connected at this moment."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether what is said there arrives here."""
+
+
 class Archive(Protocol):
     """The store as a mirror sees it: rooms, their threads, and a tail of what changes."""
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import StoreError
+from botdaemon.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -41,9 +42,11 @@ class Clock:
         bots: Collection[str],
         painters: Collection[str],
         take: Callable[[Obligation], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._take = take
+        self._metrics = metrics or Metrics()
         self._rang = asyncio.Event()
         self.live_by(govern, bots=bots, painters=painters)
 
@@ -66,6 +69,7 @@ class Clock:
             )
             if decided is None:
                 continue
+            self._metrics.decisions.labels(decided.decision.ruling.reason.value).inc()
             _tell(decided)
             if decided.obligation is not None:
                 self._take(decided.obligation)

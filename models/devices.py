@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import platform
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,56 @@ class Device:
     memory: int
     #: bytes of it that nobody uses now
     free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a device does at this moment; None for what it does not tell."""
+
+    memory: int
+    """bytes"""
+    used: int
+    """bytes of it that are in use, by whomever"""
+    celsius: float | None = None
+    utilisation: float | None = None
+    """the share of the last moments in which it computed, 0 to 1"""
+
+
+def reading(name: str) -> Reading | None:
+    """How the device with this name does, None if nobody can tell. A card whose driver hangs keeps
+    the caller waiting, so this is for the model process."""
+    if name == "cpu":
+        ram = cpu()
+        return Reading(memory=ram.memory, used=ram.memory - ram.free)
+    if not name.startswith("cuda:"):
+        return None
+    with _nvml() as pynvml:
+        if pynvml is None:
+            return None
+        handles = _handles(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        if (at := int(name.removeprefix("cuda:"))) >= len(handles):
+            return None
+        handle = handles[at]
+        memory, free = _memory(pynvml, handle, cpu())
+        return Reading(
+            memory=memory,
+            used=memory - free,
+            celsius=_told(
+                pynvml,
+                lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
+            ),
+            utilisation=_told(
+                pynvml, lambda: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+            ),
+        )
+    return None
+
+
+def _told(pynvml: Any, ask: Callable[[], float]) -> float | None:
+    try:
+        return float(ask())
+    except pynvml.NVMLError:  # a card without a sensor, or a slice of one (MIG)
+        return None
 
 
 def devices(environment: Mapping[str, str] = os.environ) -> tuple[Device, ...]:
@@ -82,36 +133,53 @@ def _groups(proc: Path, cgroups: Path) -> Iterator[Path]:
                 yield own
 
 
-def _cards(visible: str | None, ram: Device) -> list[Device]:
-    """The NVIDIA cards among `visible` (CUDA_VISIBLE_DEVICES: None for all)."""
+@contextmanager
+def _nvml() -> Iterator[Any]:
+    """NVML for as long as the context lasts; None where there are no cards to ask."""
     try:
         import pynvml  # type: ignore[import-untyped]  # it has no types
     except ImportError:
         log.debug("no cards: nvidia-ml-py is not installed")
-        return []
+        yield None
+        return
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         log.debug("no cards: %s", error)
-        return []
+        yield None
+        return
     try:
-        count = pynvml.nvmlDeviceGetCount()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(at) for at in range(count)]
-        if visible is not None:
-            ids = [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
-            handles = [handles[at] for at in _chosen(visible, ids)]
-        return [
-            Device(
-                name=f"cuda:{at}", title=pynvml.nvmlDeviceGetName(handle), memory=total, free=free
-            )
-            for at, handle in enumerate(handles)
-            for total, free in [_memory(pynvml, handle, ram)]
-        ]
+        yield pynvml
     except pynvml.NVMLError as error:
         log.warning("the cards cannot be asked: %s", error)
-        return []
     finally:
         pynvml.nvmlShutdown()
+
+
+def _cards(visible: str | None, ram: Device) -> list[Device]:
+    """The NVIDIA cards among `visible` (CUDA_VISIBLE_DEVICES: None for all)."""
+    with _nvml() as pynvml:
+        if pynvml is not None:
+            return [
+                Device(
+                    name=f"cuda:{at}",
+                    title=pynvml.nvmlDeviceGetName(handle),
+                    memory=total,
+                    free=free,
+                )
+                for at, handle in enumerate(_handles(pynvml, visible))
+                for total, free in [_memory(pynvml, handle, ram)]
+            ]
+    return []
+
+
+def _handles(pynvml: Any, visible: str | None) -> list[Any]:
+    """NVML's names for the cards that CUDA shows, in its order."""
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(at) for at in range(pynvml.nvmlDeviceGetCount())]
+    if visible is None:
+        return handles
+    ids = [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
+    return [handles[at] for at in _chosen(visible, ids)]
 
 
 def _memory(pynvml: Any, handle: Any, ram: Device) -> tuple[int, int]:

@@ -20,6 +20,7 @@ From the model process, which is over when the socket is:
     {"is": "pong"}                                                           to a ping
     {"is": "models", "states": {NAME: "away" | "loading" | "loaded" | "resting"}}
     {"is": "measured", "model": NAME, "load": BYTES, "peak": BYTES}
+    {"is": "device", "memory": BYTES, "used": BYTES, "celsius", "utilisation"}   every few seconds
     {"is": "pieces", "pieces": [[N, text, tokens, prompt_tokens, finish], ...]}
     {"is": "progress", "id": N, "step", "steps", "left", "preview"}
     {"is": "picture", "id": N, "content", "request", "notes", "unsafe"}

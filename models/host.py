@@ -15,14 +15,16 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdaemon.errors import EngineFailed, ModelUnusable
 from botdaemon.types import SpeechRequest
-from models import confinement, frames
+from models import confinement, devices, frames
 from models.ledger import Footprint, Ledger, Need
 from models.measure import Gauge
 from models.memory import Memory
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 UNLIMITED = 2**62
 """Bytes, for a device whose memory nobody has given."""
+READ_DEVICE = 5.0
+"""Seconds between two readings of the device's sensors."""
 
 
 _AnyRunner = (
@@ -98,6 +102,7 @@ class Host:
         for runner in self._runners:
             runner.start(load=models[runner.name]["load"])
         memory.watch()
+        _watch_device(hello["device"], wire)
 
     def listen(self) -> None:
         """Read until the daemon closes the socket or ends, in whatever way."""
@@ -164,6 +169,18 @@ class Host:
                 "message": f'there is no model "{model}" in this process',
             }
         )
+
+
+def _watch_device(name: str, wire: frames.Wire) -> None:
+    """Tell the daemon how the device does, for as long as it can be asked."""
+
+    def look() -> None:
+        with contextlib.suppress(OSError):  # the daemon is gone
+            while (told := devices.reading(name)) is not None:
+                wire.send({"is": "device", **asdict(told)})
+                time.sleep(READ_DEVICE)
+
+    threading.Thread(target=look, name="device", daemon=True).start()
 
 
 def _need(name: str, told: frames.Frame) -> Need:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from botdaemon.errors import BotdaemonError, EngineDied, EngineFailed, ModelUnusable
 from botdaemon.types import Picture, Piece, Progress, Speech, Transcript
 from models import frames
+from models.devices import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,14 +52,17 @@ class Life:
         writer: asyncio.StreamWriter,
         measured: Callable[[str, int, int], None],
         switched: Callable[[str, int, bool], None],
+        left: Callable[[str], None],
     ) -> None:
         """`measured` is told a model's name, and its bytes at rest and at work; `switched` its
-        name, an edition that it was to be replaced by, and whether that could be loaded."""
+        name, an edition that it was to be replaced by, and whether that could be loaded; `left`
+        the name of one that was sent away from its device."""
         self._name = name
         self.child = child
         self._writer = writer
         self._measured = measured
         self._switched = switched
+        self._left = left
         self._ids = itertools.count(1)
         self.inboxes: dict[int, Inbox] = {}
         self.ready = False
@@ -66,6 +70,8 @@ class Life:
         self.unanswered = -STARTING
         #: each model: "away", "loading", "loaded" or "resting" (in RAM, off the device)
         self.models: dict[str, str] = {}
+        #: how the device does, as it was last told
+        self.device: Reading | None = None
         self.last_words = ""
 
     @contextlib.contextmanager
@@ -136,7 +142,12 @@ class Life:
                 self.ready = True
                 self.unanswered = 0
             case {"is": "models", "states": states}:
+                for name, state in states.items():
+                    if self.models.get(name) == "loaded" and state in ("away", "resting"):
+                        self._left(name)
                 self.models = dict(states)
+            case {"is": "device", **told}:
+                self.device = Reading(**told)
             case {"is": "measured", "model": model, "load": load, "peak": peak}:
                 self._measured(model, load, peak)
             case {"is": "switched", "model": model, "edition": edition, "loaded": loaded}:

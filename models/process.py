@@ -35,7 +35,7 @@ from botdaemon.types import (
 )
 from models import formats, frames, labels, preflight
 from models.confinement import environment
-from models.devices import ORDER
+from models.devices import ORDER, Reading
 from models.embed import layout
 from models.lasting import Lasting, beside
 from models.ledger import Footprint, Need
@@ -205,6 +205,12 @@ class Status:
     requests: int
     #: resident memory, bytes
     memory: int
+    #: what each model takes on the device, estimated or measured
+    footprints: Mapping[str, Footprint]
+    #: how often each model was sent away from the device
+    evictions: Mapping[str, int]
+    #: how the device does; None while nobody knows
+    device: Reading | None
 
 
 class ModelTextEngine:
@@ -369,6 +375,8 @@ class ModelProcess(Lasting):
         self._classifiers: dict[str, ModelClassifier] = {}
         self._scratch = ""
         self._restarts = 0
+        self._footprints = {name: spec.footprint for name, spec in models.items()}
+        self._evictions = dict.fromkeys(models, 0)
         self._life: Life | None = None
         #: the life that is looked after, also while it ends
         self._attended: Life | None = None
@@ -420,6 +428,13 @@ class ModelProcess(Lasting):
         """Whether it shows no sign of life, and killing it has not helped."""
         return self._attended is not None and self._attended.unanswered > 2 * MOST_UNANSWERED
 
+    def _weighed(self, model: str, load: int, peak: int) -> None:
+        self._footprints[model] = Footprint(load=load, peak=peak, measured=True)
+        self._measured(model, load, peak)
+
+    def _left(self, model: str) -> None:
+        self._evictions[model] += 1
+
     async def look(self) -> None:
         """See at once whether there are other versions of the models; see `Lookout.look`."""
         await self._lookout.look()
@@ -434,6 +449,9 @@ class ModelProcess(Lasting):
             restarts=self._restarts,
             requests=len(life.inboxes) if life else 0,
             memory=_resident(self.pid),
+            footprints=dict(self._footprints),
+            evictions=dict(self._evictions),
+            device=life.device if life else None,
         )
 
     async def life(self) -> Life:
@@ -528,7 +546,9 @@ class ModelProcess(Lasting):
             except BaseException:
                 writer.close()
                 raise
-        life = self._life = Life(self._name, child, writer, self._measured, self._lookout.switched)
+        life = self._life = Life(
+            self._name, child, writer, self._weighed, self._lookout.switched, self._left
+        )
         self._attended = life
         # 2. Serve until the socket closes.
         try:

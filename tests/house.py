@@ -24,6 +24,7 @@ from botdaemon.dispatcher import (
 )
 from botdaemon.errors import AdapterDown, Refused
 from botdaemon.filters import NOTHING, Filter
+from botdaemon.metrics import Metrics
 from botdaemon.outbox import Outboxes
 from botdaemon.ports import Adapter, Bot, Courier, Deliver, Painter, Surroundings
 from botdaemon.routes import Router, Triggers
@@ -200,6 +201,7 @@ async def home(
     aloud: Mapping[str, Aloud] | None = None,
     characters: Mapping[str, Character] | None = None,
     keep: bool = False,
+    metrics: Metrics | None = None,
     **limits: Any,
 ) -> AsyncIterator[Home]:
     """`around` may wrap the store and the adapters; `connect` makes adapters that need the store;
@@ -212,7 +214,10 @@ async def home(
             if isinstance(bot, DrawingBot):
                 bot.keep = store.keep
         connected = {adapter.name: around(adapter) for adapter in (*adapters, *connect(store))}
-        outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
+        metrics = metrics or Metrics()
+        outboxes = Outboxes(
+            connected, store, await stack.enter_async_context(background()), metrics
+        )
         serving = dict.fromkeys([*connected, *mirrors, "test"], tuple(bots))
         dispatcher = Dispatcher(
             store,
@@ -241,6 +246,7 @@ async def home(
                 listening=listening,
                 aloud=aloud or {},
                 characters=characters or {},
+                metrics=metrics,
             ),
             outboxes,
             await stack.enter_async_context(background()),

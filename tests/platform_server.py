@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
+from botdaemon.errors import AdapterDown, Gone, RateLimited, Undeliverable
 from botdaemon.ports import Traits
 from botdaemon.types import (
     Address,
@@ -337,7 +337,7 @@ class PlatformAdapter:
             return answer["ok"]
         if answer["after"] is None:
             raise Undeliverable(answer["error"])
-        raise TryLater(answer["error"], after=answer["after"])
+        raise RateLimited(answer["error"], after=answer["after"])
 
     async def send(self, letter: Letter) -> str:
         return str(

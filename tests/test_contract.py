@@ -15,6 +15,7 @@ from platform_verbs import DM, GENERAL, Place, Platform
 from platforms import PLATFORMS, daemon, rows, serving, stored
 
 from botdaemon.config import AccessConfig
+from botdaemon.ports import Connectable
 from botdaemon.types import Control, Draft, File, Room, Turn
 
 if TYPE_CHECKING:
@@ -324,6 +325,15 @@ async def test_what_was_said_while_the_connection_was_lost_is_answered(
         asked = await platform.say("meanwhile")
         platform.fake.refuse_connections = False
         assert (await platform.answer(asked)).text == "you said: meanwhile"
+
+
+async def test_an_adapter_says_whether_it_is_connected(platform: Platform, tmp_path: Path) -> None:
+    async with daemon(tmp_path, {"bot": SayingBot()}, platform) as house:
+        await platform.answer(await platform.say("hello"))
+        [adapter] = (outbox.courier for outbox in house.outboxes.by_adapter.values())
+        assert isinstance(adapter, Connectable)
+        assert adapter.connected
+    assert not adapter.connected
 
 
 async def test_a_message_delivered_twice_is_answered_once(

@@ -98,6 +98,10 @@ int nvmlDeviceGetMemoryInfo(void *handle, memory *out)
     out->total = (24ULL - 16 * at(handle)) << 30; out->free = out->total - (1ULL << 30);
     return 0;
 }
+int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned *out)
+{ *out = 60 + at(handle); return at(handle) == 2 ? 3 : 0; }
+int nvmlDeviceGetUtilizationRates(void *handle, unsigned *out)
+{ out[0] = 25; out[1] = 7; return at(handle) == 2 ? 3 : 0; }
 """
 
 LOOK = """
@@ -123,14 +127,23 @@ def _driver(directory: Path, *, count_status: int = 0) -> Path:
     return directory
 
 
-def _look(driver: Path | None, *visible: str) -> list[str]:
+READ = """
+import sys
+from models import devices
+for name in sys.argv[1:]:
+    read = devices.reading(name)
+    print(read and (read.memory >> 30, read.used >> 30, read.celsius, read.utilisation)[-3:])
+"""
+
+
+def _look(driver: Path | None, *visible: str, program: str = LOOK, **more: str) -> list[str]:
     """What is found for each value of CUDA_VISIBLE_DEVICES, a process with this driver."""
     environment = {key: value for key, value in os.environ.items() if key != "LD_LIBRARY_PATH"}
     if driver is not None:
         environment["LD_LIBRARY_PATH"] = str(driver)
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, *visible],
-        env={**environment, "PYTHONPATH": str(Path(devices.__file__).parent.parent)},
+        [sys.executable, "-c", program, *visible],
+        env={**environment, **more, "PYTHONPATH": str(Path(devices.__file__).parent.parent)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -167,6 +180,15 @@ def test_only_the_visible_cards_are_there_and_numbered_as_cuda_does(driver: Path
         for at, title in enumerate(titles):
             assert next(lines).startswith(f"cuda:{at} {title} Card")
         assert next(lines).startswith("cpu ")
+
+
+def test_a_card_tells_its_temperature_and_how_busy_it_is_as_far_as_it_knows(driver: Path) -> None:
+    names = ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
+    big, small, third, none = _look(driver, *names, program=READ)
+    assert (big, small, none) == ("(1, 60.0, 0.25)", "(1, 61.0, 0.25)", "None")
+    assert third.endswith(", None, None)")
+    # Numbered as the process sees them.
+    assert _look(driver, "cuda:0", program=READ, CUDA_VISIBLE_DEVICES="1") == [small]
 
 
 def test_without_a_driver_there_are_no_cards_and_one_quiet_line() -> None:

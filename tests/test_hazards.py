@@ -16,6 +16,7 @@ from platform_verbs import DM, GENERAL, Place, Platform
 from platforms import PLATFORMS, OnDiscord, OnSlack, OnTelegram, daemon, rows, serving, stored
 
 from botdaemon.app.keep import Pauses, keep
+from botdaemon.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -411,7 +412,7 @@ class Kept:
 
     async def run(self, deliver: Deliver) -> None:
         pauses = Pauses(first=0.1, longest=1.0)
-        await keep(self._adapter, deliver, {}, asyncio.Event(), pauses)
+        await keep(self._adapter, deliver, {}, asyncio.Event(), Metrics(), pauses)
         self.ended.set()
 
 

@@ -10,6 +10,7 @@ import pytest
 from botdaemon.app.keep import Pauses, keep
 from botdaemon.app.watch import Pulse
 from botdaemon.errors import AdapterDown, AdapterRefused
+from botdaemon.metrics import ENDED, Metrics
 from botdaemon.tasks import background
 
 SOON = Pauses(first=0.01, longest=10.0)
@@ -30,10 +31,11 @@ class Line:
             raise self.ends.pop(0)
 
 
-async def kept(adapter: Any) -> dict[str, bool | str]:
+async def kept(adapter: Any, metrics: Metrics | None = None) -> dict[str, bool | str]:
     ready: dict[str, bool | str] = {"line": True}
     left = asyncio.Event()
-    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, SOON)
+    metrics = metrics or Metrics()
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), ready, left, metrics, SOON)
     return ready
 
 
@@ -73,11 +75,23 @@ async def test_an_adapter_without_a_sign_of_life_is_ended_and_begun_anew() -> No
     stuck, pulse = Stuck(), Pulse(limit=0.01)
     left = asyncio.Event()
     adapter: Any = stuck
-    await keep(adapter, lambda event: asyncio.sleep(0, 0), {}, left, SOON, pulse)
+    await keep(adapter, lambda event: asyncio.sleep(0, 0), {}, left, Metrics(), SOON, pulse)
 
     assert stuck.runs == 2
     assert left.is_set()
     assert pulse.left == float("inf")  # nobody expects anything of one that has left
+
+
+async def test_the_ends_of_an_adapter_are_counted_by_how_it_ended() -> None:
+    metrics = Metrics()
+    await kept(Line(AdapterDown("no"), KeyError("x"), AdapterRefused("never")), metrics)
+
+    assert {
+        reason: metrics.registry.get_sample_value(
+            "botdaemon_adapter_connections_ended_total", {"adapter": "line", "reason": reason}
+        )
+        for reason in ENDED
+    } == dict.fromkeys(ENDED, 1)
 
 
 def test_the_pauses_double_up_to_the_longest_and_differ() -> None:

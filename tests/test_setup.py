@@ -23,8 +23,8 @@ DOCUMENTS = (
     *("docs/discord.md", "docs/promises.md", "docs/slack.md", "docs/telegram.md"),
     *("docs/engines.md", "docs/models.md", "docs/pictures.md"),
     *("docs/filters.md", "docs/knowledge.md", "docs/memory.md", "docs/personas.md"),
-    *("docs/records.md", "docs/relationships.md", "docs/schedules.md", "docs/service.md"),
-    "docs/voices.md",
+    *("docs/monitoring.md", "docs/records.md", "docs/relationships.md", "docs/schedules.md"),
+    *("docs/service.md", "docs/voices.md"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

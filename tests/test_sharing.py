@@ -214,6 +214,7 @@ async def test_a_model_that_nobody_uses_makes_way_and_comes_back_when_it_is_aske
     async with ModelProcess(name="cpu", models={"idle": spec}) as process:
         first = await say(process, "idle", ask())
         await until(lambda: process.status().models == {"idle": "away"})
+        assert process.status().evictions == {"idle": 1}
         assert await say(process, "idle", ask()) == first
 
 

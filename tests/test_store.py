@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from botdaemon.errors import Refused, StoreError, StoreLocked, StoreUnusable
+from botdaemon.metrics import Metrics
 from botdaemon.store import Store, Want, archive, open_store
 from botdaemon.store.database import holder, open_database
 from botdaemon.store.writer import writing
@@ -188,7 +189,7 @@ async def test_a_database_that_somebody_else_locks_is_said_as_an_error_of_the_st
     path = tmp_path / "botdaemon.db"
     with closing(open_database(path)) as writes, closing(sqlite3.connect(path)) as other:
         writes.execute("PRAGMA busy_timeout=0")
-        async with writing(writes, lambda: 0, lambda mark: None) as writer:
+        async with writing(writes, lambda: 0, lambda mark: None, Metrics()) as writer:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreError, match="locked"):
                 await writer.run(lambda db: db.execute("DELETE FROM people"))

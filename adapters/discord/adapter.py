@@ -101,6 +101,11 @@ class DiscordAdapter:
             finally:
                 self._connection = None
 
+    @property
+    def connected(self) -> bool:
+        """Whether the gateway tells what is said."""
+        return self._connection is not None and self._connection.usable
+
     def typing(self, address: Address, bot: str) -> AbstractAsyncContextManager[None]:
         """Show that `bot` is at work here; Discord shows the account's name."""
         return self._connected().typing(address)

@@ -17,7 +17,7 @@ import aiohttp
 import discord
 from discord.http import Route
 
-from botdaemon.errors import AdapterDown, BotdaemonError, Gone, TryLater, Undeliverable
+from botdaemon.errors import AdapterDown, BotdaemonError, Gone, RateLimited, Undeliverable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -215,7 +215,7 @@ def wait_asked(error: Exception) -> float | None:
 def verdict(error: Exception) -> BotdaemonError:
     """What a failed request means for the letter it carried."""
     if (after := wait_asked(error)) is not None:
-        return TryLater(f"Discord asks to wait {after:.1f} s", after=after)
+        return RateLimited(f"Discord asks to wait {after:.1f} s", after=after)
     if isinstance(error, discord.HTTPException) and error.status < 500 and error.status != 401:
         if error.code == UNKNOWN_MESSAGE:
             return Gone("the message was deleted")

@@ -58,6 +58,7 @@ class _Connection:
     sent: Sent
     presence: Presence
     intake: Intake
+    sockets: Sockets
 
 
 class SlackAdapter:
@@ -93,6 +94,11 @@ class SlackAdapter:
             account, granted = await log_in(web)
             self._check(granted)
             await self._live(deliver, web, account, granted)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Slack tells what is said."""
+        return self._connection is not None and self._connection.sockets.open
 
     async def _live(
         self, deliver: Deliver, web: Web, account: Account, granted: set[str] | None
@@ -137,7 +143,7 @@ class SlackAdapter:
             broken=intake.put_away,
             beat=around.beat,
         )
-        self._connection = _Connection(letters, sent, Presence(name, web), intake)
+        self._connection = _Connection(letters, sent, Presence(name, web), intake, sockets)
         try:
             await until_one_ends(
                 sockets.live(),

@@ -15,7 +15,7 @@ from adapters.slack.events import is_direct
 from adapters.slack.sent import WHISPERED, metadata
 from adapters.slack.uploads import is_picture
 from adapters.slack.web import Once, Web, code, needed, sending
-from botdaemon.errors import AdapterDown, Gone, TryLater, Undeliverable
+from botdaemon.errors import AdapterDown, Gone, RateLimited, Undeliverable
 from botdaemon.types import Control, Part
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Letters:
                     unfurl_media=False,
                 )
             if came.status_code == 429:
-                raise TryLater("Slack asks to answer more slowly", after=1.0)
+                raise RateLimited("Slack asks to answer more slowly", after=1.0)
             if came.status_code == 200:
                 return f"{WHISPERED}{letter.key}"
             if came.status_code not in _USED_UP:

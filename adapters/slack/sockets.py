@@ -199,6 +199,11 @@ class Sockets:
         finally:
             connecting.cancel()
 
+    @property
+    def open(self) -> bool:
+        """Whether one of them is."""
+        return bool(self._open)
+
     async def _last(self, number: int, client: SocketModeClient) -> bool:
         """Until the connection has been dead for a while; whether it was ever alive."""
         clock = asyncio.get_running_loop().time

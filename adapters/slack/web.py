@@ -18,7 +18,14 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.scopes import PLACE
-from botdaemon.errors import AdapterDown, AdapterRefused, BotdaemonError, TryLater, Undeliverable
+from botdaemon.errors import (
+    AdapterDown,
+    AdapterRefused,
+    BotdaemonError,
+    RateLimited,
+    TryLater,
+    Undeliverable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -97,7 +104,7 @@ def meaning(error: Exception) -> BotdaemonError:
         return AdapterDown(f"no answer from Slack ({type(error).__name__})")
     name = code(error)
     if (after := wait(error)) is not None:
-        return TryLater("Slack asks to send more slowly", after=after)
+        return RateLimited("Slack asks to send more slowly", after=after)
     if name in REVOKED:
         return TryLater(f"Slack refuses the token ({name})")
     if not name or name in _UNCLEAR or getattr(error.response, "status_code", 200) >= 500:

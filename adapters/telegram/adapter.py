@@ -85,6 +85,11 @@ class TelegramAdapter:
             return self._traits
         return replace(self._traits, captions=0, previews=False, placeholders=False)
 
+    @property
+    def connected(self) -> bool:
+        """Whether Telegram gives out what is said."""
+        return self._bot is not None and self._poller is not None and self._poller.heard
+
     # --- in -----------------------------------------------------------------------------------
 
     async def run(self, deliver: Deliver) -> None:

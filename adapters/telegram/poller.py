@@ -89,6 +89,11 @@ class Poller:
         self._album = ""
         self._answered_at = time.monotonic()
 
+    @property
+    def heard(self) -> bool:
+        """Whether Telegram answered when it was last asked."""
+        return not self._behind and not self._failures and not self.rival
+
     async def run(self) -> None:
         """Until cancelled. Raises `AdapterDown` when Telegram has been silent for too long, and
         `AdapterRefused` when it does not know the token any more."""

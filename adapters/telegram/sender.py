@@ -31,7 +31,7 @@ from adapters.telegram.wording import (
     topic,
     without_file,
 )
-from botdaemon.errors import Gone, TryLater, Undeliverable
+from botdaemon.errors import Gone, RateLimited, TryLater, Undeliverable
 from botdaemon.types import Control
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class Sender:
         """Leave a chat alone for as long as Telegram has asked: asking again makes it longer."""
         left = self._quiet_until.get(chat, 0.0) - time.monotonic()
         if left > 0:
-            raise TryLater("Telegram asks to slow down", after=left)
+            raise RateLimited("Telegram asks to slow down", after=left)
 
     def _note(self, chat: int, error: TelegramError) -> None:
         if isinstance(error, RetryAfter):

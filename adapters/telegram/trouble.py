@@ -19,7 +19,7 @@ from telegram.error import (
     TelegramError,
 )
 
-from botdaemon.errors import AdapterDown, BotdaemonError, Gone, TryLater, Undeliverable
+from botdaemon.errors import AdapterDown, BotdaemonError, Gone, RateLimited, TryLater, Undeliverable
 
 #: errors of the connection under which nothing can have left this machine
 _NEVER_LEFT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
@@ -46,7 +46,7 @@ def for_letter(error: TelegramError) -> BotdaemonError:
         return _unreachable(error)
     match error:
         case RetryAfter():
-            return TryLater("Telegram asks to slow down", after=seconds(error))
+            return RateLimited("Telegram asks to slow down", after=seconds(error))
         case Forbidden():
             return Undeliverable(f"Telegram does not let the bot write there: {error.message}")
         case ChatMigrated():
@@ -66,7 +66,7 @@ def _unreachable(error: TelegramError) -> BotdaemonError:
     if type(error.__cause__).__name__ in _NEVER_LEFT:
         return TryLater("Telegram cannot be reached")
     if error.message.startswith("Too Many Requests"):
-        return TryLater("Telegram asks to slow down", after=_PATIENCE)
+        return RateLimited("Telegram asks to slow down", after=_PATIENCE)
     if error.message.startswith("Request Entity Too Large"):
         return Undeliverable("Telegram refuses the file: it is too large")
     return AdapterDown(f"nobody knows whether Telegram got it: {in_short(error)}")

@@ -26,7 +26,7 @@ from botdaemon.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AsyncExitStack
     from pathlib import Path
 
@@ -61,6 +61,8 @@ class Engines:
     status: Callable[[], list[str]]
     #: names the model processes that hang
     silent: Callable[[], list[str]] = list
+    #: of each model process a `models.process.Status`
+    processes: Callable[[], Sequence[Any]] = tuple
 
 
 def wanted(config: Config) -> set[str]:
@@ -150,6 +152,7 @@ async def make_engines(
         speech,
         lambda: _status(chosen, fleet),
         fleet.silent if fleet is not None else list,
+        lambda: fleet.status() if fleet is not None else (),
     )
 
 

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from botdaemon import logs
 from botdaemon.errors import AdapterDown, AdapterRefused
+from botdaemon.ports import Connectable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botdaemon.app.watch import Pulse
+    from botdaemon.metrics import Metrics
     from botdaemon.ports import Adapter, Deliver
 
 log = logging.getLogger(__name__)
@@ -36,11 +40,20 @@ class Pauses:
         return whole * random.uniform(0.8, 1.2)
 
 
+def is_up(adapter: Adapter, ready: Mapping[str, bool | str]) -> bool:
+    """Whether an adapter is connected, as far as it can be known: while one is started again,
+    `ready` already says that it is there."""
+    if isinstance(adapter, Connectable) and not adapter.connected:
+        return False
+    return ready.get(adapter.name) is True
+
+
 async def keep(
     adapter: Adapter,
     deliver: Deliver,
     ready: dict[str, bool | str],
     left: asyncio.Event,
+    metrics: Metrics,
     pauses: Pauses = Pauses(),
     pulse: Pulse | None = None,
 ) -> None:
@@ -58,14 +71,16 @@ async def keep(
                 return
             except AdapterRefused as error:
                 ready[adapter.name] = str(error)
+                metrics.connections_ended.labels(adapter.name, "refused").inc()
                 log.error("refused: %s", error, extra={"event": "adapter_refused"})
                 return
             except AdapterDown as error:
-                reason = str(error)
+                reason, kind = str(error), "down"
             except Exception as error:
-                reason = f"a fault of its own: {error!r}"
+                reason, kind = f"a fault of its own: {error!r}", "fault"
                 log.exception("the adapter failed", extra={"event": "adapter_failed"})
             # Who stayed for long comes back soon; who ends again and again, ever later.
+            metrics.connections_ended.labels(adapter.name, kind).inc()
             ends = 1 if time.monotonic() - began > LONG else ends + 1
             pause = pauses.after(ends)
             ready[adapter.name] = reason

@@ -16,16 +16,19 @@ from botdaemon.app import imports, judges, parts, watch
 from botdaemon.app.beside import Beside
 from botdaemon.app.control import listening
 from botdaemon.app.engines import make_engines, wanted
-from botdaemon.app.keep import keep
+from botdaemon.app.gauges import Gauges, Sources, watch_lag
+from botdaemon.app.keep import is_up, keep
 from botdaemon.app.reload import ANSWERING, Reload
 from botdaemon.app.told import Told
 from botdaemon.config import ChatConfig, Config, WebConfig
 from botdaemon.dispatcher import Dispatcher
+from botdaemon.metrics import Metrics
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
 from botdaemon.schedule import Clock
 from botdaemon.store import Store, open_store
 from botdaemon.tasks import background
+from botdaemon.types import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -169,8 +172,10 @@ async def running(
     config.needs_bots()
     async with AsyncExitStack() as stack:
         # 1. The store, and with it the lock: nothing else is touched if another daemon runs.
+        metrics = Metrics()
+        gauges = Gauges(metrics)
         directory = directory or config.daemon.data_dir
-        store = await stack.enter_async_context(open_store(directory))
+        store = await stack.enter_async_context(open_store(directory, metrics=metrics))
         await parts.settle(config, store)
 
         async def prompt_of(address: Address, platform_id: str) -> str:
@@ -191,7 +196,9 @@ async def running(
         }
         ready: dict[str, bool | str] = {"daemon": "starting"}
         servers = {
-            name: await stack.enter_async_context(parts.make_server(config, name, adapter, ready))
+            name: await stack.enter_async_context(
+                parts.make_server(config, name, adapter, ready, gauges)
+            )
             for name, adapter in connected.items()
             if isinstance(config.adapters.get(name), WebConfig)
         }
@@ -201,8 +208,11 @@ async def running(
         bots = parts.make_bots(config, engines, store)
         # 4. From the inside out: what ends first is entered last, the adapters before all: what
         # they still delivered could not be taken on.
-        outboxes = Outboxes(connected, store, await stack.enter_async_context(background()))
-        house = parts.make_house(config, bots, connected, engines, lambda: clock.wake())
+        metrics.expect(adapters=connected, bots=bots, reasons=Reason)
+        outboxes = Outboxes(
+            connected, store, await stack.enter_async_context(background()), metrics
+        )
+        house = parts.make_house(config, bots, connected, engines, lambda: clock.wake(), metrics)
         dispatcher = Dispatcher(
             store,
             house,
@@ -215,6 +225,15 @@ async def running(
             bots=house.bots,
             painters=house.painters,
             take=dispatcher.turns.take,
+            metrics=metrics,
+        )
+        gauges.sources = Sources(
+            store=store,
+            turns=dispatcher.turns,
+            queue=config.limits.queue,
+            adapters=connected,
+            up=lambda name: is_up(connected[name], ready),
+            processes=engines.processes,
         )
         lives = await stack.enter_async_context(background())
         if config.records.directory is not None:
@@ -229,12 +248,13 @@ async def running(
         for name, adapter in connected.items():
             ready[name] = True
             lives.create_task(
-                keep(adapter, dispatcher.deliver, ready, left, pulse=pulses.get(name)),
+                keep(adapter, dispatcher.deliver, ready, left, metrics, pulse=pulses.get(name)),
                 name=f"adapter {name}",
             )
         stores_pulse = watch.Pulse()
         lives.create_task(watch.ask_store(store, stores_pulse), name="store")
         lives.create_task(clock.run(), name="schedules")
+        lives.create_task(watch_lag(metrics), name="lag")
         ready["daemon"] = True
 
         def silent() -> list[str]:
@@ -248,7 +268,9 @@ async def running(
             outboxes=outboxes,
             adapters=connected,
             servers=servers,
-            reload=Reload(config, store, dispatcher, clock, engines, connected, told, beside),
+            reload=Reload(
+                config, store, dispatcher, clock, engines, connected, told, beside, metrics
+            ),
             silent=silent,
             directory=directory,
             left=left,

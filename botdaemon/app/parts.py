@@ -8,6 +8,7 @@ from botdaemon import logs
 from botdaemon.access import Access
 from botdaemon.app import crowds, imports, judges, knowledge
 from botdaemon.app.feelings import make_briefings, make_character
+from botdaemon.app.gauges import CONTENT_TYPE
 from botdaemon.app.manners import make_filter, make_manners
 from botdaemon.app.memory import make_habits, make_remembers
 from botdaemon.app.personas import examples, persona, shares
@@ -33,16 +34,18 @@ from botdaemon.config import (
 from botdaemon.dispatcher import TEXT, Arranging, House, Limits
 from botdaemon.governor import Governor, RoomRules, Rules
 from botdaemon.memory import briefing_of
+from botdaemon.metrics import Metrics
 from botdaemon.ports import Adapter, Bot, Briefing, Courier, Painter, PromptOf
 from botdaemon.routes import Router, Triggers
 from botdaemon.timetable import quiet_hours
 from botdaemon.types import Address, Cue, QuietHours, Room, Schedule
-from botdaemon.web import Server
+from botdaemon.web import Server, metrics_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from botdaemon.app.engines import Engines
+    from botdaemon.app.gauges import Gauges
     from botdaemon.knowledge.briefing import Librarian
     from botdaemon.store import Store
 
@@ -135,7 +138,9 @@ def tokens(config: Config, name: str) -> list[str]:
     return named
 
 
-def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str]) -> Server:
+def make_server(
+    config: Config, name: str, adapter: Any, ready: Mapping[str, bool | str], gauges: Gauges
+) -> Server:
     table = config.adapters[name]
     if not isinstance(table, WebConfig):
         raise TypeError(f"{name} has no server")
@@ -145,7 +150,7 @@ def make_server(config: Config, name: str, adapter: Any, ready: Mapping[str, boo
     return Server(
         table.host,
         table.port,
-        mounts=[adapter.mount],
+        mounts=[adapter.mount, metrics_page(gauges.page, CONTENT_TYPE)],
         ready=lambda: ready,
         token=token,
         hosts=table.host_names,
@@ -276,6 +281,7 @@ def make_house(
     adapters: Mapping[str, Adapter],
     engines: Engines,
     changed: Callable[[], None] = lambda: None,
+    metrics: Metrics | None = None,
 ) -> House:
     """`changed` is told when a schedule may be due earlier than the next one was."""
     serving = {name: served(config, name) for name in adapters}
@@ -338,4 +344,5 @@ def make_house(
         aloud=make_aloud(config, engines),
         characters={name: make_character(config, table) for name, table in config.bots.items()},
         status=engines.status,
+        metrics=metrics or Metrics(),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from botdaemon.app.engines import Engines
     from botdaemon.config import Config
     from botdaemon.dispatcher import Dispatcher
+    from botdaemon.metrics import Metrics
     from botdaemon.ports import Adapter
     from botdaemon.schedule import Clock
     from botdaemon.store import Store
@@ -120,6 +121,7 @@ class Reload:
         adapters: Mapping[str, Adapter],
         adapters_told: told.Told,
         beside: Beside,
+        metrics: Metrics,
     ) -> None:
         self._started = config
         #: what the daemon lives by
@@ -131,6 +133,7 @@ class Reload:
         self._adapters = adapters
         self._told = adapters_told
         self._beside = beside
+        self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self) -> str:
@@ -168,12 +171,15 @@ class Reload:
         # 1. All of it is made before any of it is used.
         judges.needs_labels(new, self._engines.classifiers)
         bots = parts.make_bots(new, self._engines, self._store)
-        house = parts.make_house(new, bots, self._adapters, self._engines, self._clock.wake)
+        house = parts.make_house(
+            new, bots, self._adapters, self._engines, self._clock.wake, self._metrics
+        )
         govern = parts.make_governor(new)
         # 2. On disk: all or nothing.
         await parts.settle(new, self._store)
         # 3. In memory: nothing is awaited from here on.
         self._told.renew(new)
+        self._metrics.expect(adapters=(), bots=bots, reasons=())
         self._dispatcher.move_into(house)
         self._clock.live_by(govern, bots=house.bots, painters=house.painters)
         self._beside.live_by(new)

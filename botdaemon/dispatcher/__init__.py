@@ -79,7 +79,7 @@ class Dispatcher:
         self._store = store
         self._post = post
         self._since = time.monotonic()
-        self.turns = Turns(store, house.limits, tasks)
+        self.turns = Turns(store, house.limits, tasks, house.metrics)
         self._tasks = tasks
         self.move_into(house)
 
@@ -89,7 +89,9 @@ class Dispatcher:
         store, post, tasks = self._store, self._post, self._tasks
         self._house = house
         speaking = Speaking(store, house.aloud)
-        self._mouth = Mouth(store, house.couriers, post, house.manners, speaking, house.clock)
+        self._mouth = Mouth(
+            store, house.couriers, post, house.manners, speaking, house.metrics, house.clock
+        )
         self._ears = Ears(store, house.heard, house.heard_judges, house.manners)
         self._gate = Gate(store, self._mouth, house.access)
         self.turns.live_by(
@@ -176,6 +178,8 @@ class Dispatcher:
         if typed or unknown:
             event = replace(event, message=replace(said, kind=Kind.COMMAND))
         recorded = await self._recorded(self._store.record_posted(event, route, self._relay, want))
+        if not recorded.duplicate:
+            self._house.metrics.received.labels(said.address.adapter).inc()
         if recorded.duplicate or event.past:
             return recorded.message
         self._post.post(recorded.relayed)
@@ -341,6 +345,7 @@ class Dispatcher:
             )
         )
         if not recorded.duplicate:
+            self._house.metrics.received.labels(event.address.adapter).inc()
             self._post.post(recorded.relayed)
             for obligation in recorded.obligations:
                 await self.turns.accept(obligation, server=event.server)

@@ -10,6 +10,7 @@ from botdaemon.access import Access
 from botdaemon.dispatcher.agenda import Arranging
 from botdaemon.dispatcher.turns import Limits
 from botdaemon.filters import NOTHING, Filter
+from botdaemon.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -66,5 +67,6 @@ class House:
     remembers: Mapping[str, Remembers] = field(default_factory=dict)
     #: seconds since the epoch
     clock: Callable[[], float] = time.time
+    metrics: Metrics = field(default_factory=Metrics)
     #: lines for /status
     status: Callable[[], list[str]] = list

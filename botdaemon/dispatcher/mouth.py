@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from botdaemon.dispatcher.speaking import Speaking
+    from botdaemon.metrics import Metrics
     from botdaemon.ports import Traits
     from botdaemon.store import Store
 
@@ -57,6 +58,7 @@ class Mouth:
         post: Post,
         manners: Mapping[str, Manners],
         speaking: Speaking,
+        metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -64,6 +66,7 @@ class Mouth:
         self._post = post
         self._manners = manners
         self._speaking = speaking
+        self._metrics = metrics
         self._clock = clock
         self._apologies: dict[tuple[int, int, str], float] = {}
 
@@ -125,7 +128,7 @@ class Mouth:
         )
         origin = draft.origin and replace(draft.origin, usage=draft.usage)
         await self._store.say(said, letters, close=close, origin=origin)
-        self._post.post(obligation.addresses)
+        self._said(obligation.addresses)
         return close
 
     async def apologise(
@@ -178,7 +181,7 @@ class Mouth:
             close=close,
             error=error,
         )
-        self._post.post(addresses)
+        self._said(addresses)
 
     async def tell(self, thread: int, address: Address, text: str, *, only_for: str = "") -> int:
         """The daemon's words at one address, outside any turn; returns the message's id."""
@@ -200,7 +203,7 @@ class Mouth:
 
     def posted(self, address: Address) -> None:
         """There are letters for this address."""
-        self._post.post([address])
+        self._said([address])
 
     async def repeat(self, thread: int, address: Address, bot: str, file: File) -> None:
         """What a bot has said already, as a voice note at one address. No bot reads it again."""
@@ -223,6 +226,13 @@ class Mouth:
         """Whether a file can be sent there."""
         traits = self._couriers.get(address.adapter)
         return traits is not None and file.size <= traits.file_limit
+
+    def _said(self, addresses: Sequence[Address]) -> None:
+        """There is something for these addresses; a mirror shows it by itself."""
+        self._post.post(addresses)
+        for address in addresses:
+            if address.adapter not in self._couriers:
+                self._metrics.sent.labels(address.adapter).inc()
 
     async def _letters(
         self,

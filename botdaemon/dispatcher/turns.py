@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from botdaemon.dispatcher.hearing import Hearing
     from botdaemon.dispatcher.mouth import Mouth
     from botdaemon.dispatcher.speaking import Speaking
+    from botdaemon.metrics import Metrics
     from botdaemon.ports import Bot
     from botdaemon.store import Store
 
@@ -121,9 +122,12 @@ class Turns:
     """Runs turns, by the rules that `live_by` gives. `tasks` owns the actors; cancelling them
     leaves their turns to the next start."""
 
-    def __init__(self, store: Store, limits: Limits, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, store: Store, limits: Limits, tasks: asyncio.TaskGroup, metrics: Metrics
+    ) -> None:
         self._store = store
         self._tasks = tasks
+        self._metrics = metrics
         self._lines: dict[str, Line] = {}
         self._limit(limits)
         self._actors: dict[int, _Actor] = {}
@@ -213,9 +217,11 @@ class Turns:
         if not words:
             self.take(obligation)
             self._joined(obligation, goes_on)
-        elif of_a_bot:
-            await self._mouth.end(obligation, "refused", words)
         else:
+            self._metrics.turns.labels(obligation.bot, "refused").inc()
+        if words and of_a_bot:
+            await self._mouth.end(obligation, "refused", words)
+        elif words:
             await self._mouth.apologise(obligation, words, close="refused", about=about)
 
     def _joined(self, obligation: Obligation, goes_on: bool) -> None:
@@ -327,7 +333,7 @@ class Turns:
                 # Nothing is lost: the turn is on disk, and there may be space again soon.
                 log.error("turn %d waits: %s", obligation.turn, error)
                 await asyncio.sleep(STORE_PAUSE)
-        self._log(course)
+        self._tell(course)
 
     def _said_so_far(self, course: _Course) -> Draft:
         """What stays of an answer that was stopped: of a text its beginning, of pictures those that
@@ -456,17 +462,28 @@ class Turns:
                 if begun.text or begun.preview:
                     show(begun)
 
-    def _log(self, course: _Course) -> None:
-        """The one canonical line of a turn."""
+    def _tell(self, course: _Course) -> None:
+        """The one canonical line of a turn, and its figures."""
         now = time.monotonic()
         began = course.began or now
         usage = course.draft.usage
+        queued, total = began - course.accepted, now - course.accepted
+        self._metrics.turn_ended(
+            course.obligation.bot,
+            course.outcome,
+            queued=queued,
+            first_token=queued + usage.first_token if usage.first_token else 0.0,
+            total=total,
+            prompt_tokens=usage.prompt_tokens,
+            tokens=usage.tokens,
+            pictures=len(course.draft.files),
+        )
         log.info(
             "turn",
             extra={
                 "event": "turn",
                 "turn": course.obligation.turn,
-                "queue_ms": round(1000 * (began - course.accepted)),
+                "queue_ms": round(1000 * queued),
                 "prompt_tokens": usage.prompt_tokens,
                 "persona_tokens": usage.spent.persona,
                 "examples_tokens": usage.spent.examples,
@@ -474,7 +491,7 @@ class Turns:
                 "history_tokens": usage.spent.history,
                 "first_token_ms": round(1000 * usage.first_token),
                 "tokens": usage.tokens,
-                "total_ms": round(1000 * (now - course.accepted)),
+                "total_ms": round(1000 * total),
                 "outcome": course.outcome,
             },
         )

@@ -11,6 +11,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from botdaemon.metrics import Metrics
 from botdaemon.outbox.lanes import Outbox
 from botdaemon.outbox.sketch import Sketch
 from botdaemon.ports import Adapter, Courier
@@ -31,13 +32,18 @@ class Outboxes:
     cancels stays in the store."""
 
     def __init__(
-        self, adapters: Mapping[str, Adapter], store: Store, tasks: asyncio.TaskGroup
+        self,
+        adapters: Mapping[str, Adapter],
+        store: Store,
+        tasks: asyncio.TaskGroup,
+        metrics: Metrics | None = None,
     ) -> None:
         self._adapters = adapters
         self._store = store
         self._tasks = tasks
+        metrics = metrics or Metrics()
         self.by_adapter = {
-            name: Outbox(adapter, store, tasks)
+            name: Outbox(adapter, store, tasks, metrics)
             for name, adapter in adapters.items()
             if isinstance(adapter, Courier)
         }

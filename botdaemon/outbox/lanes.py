@@ -16,6 +16,7 @@ from botdaemon.errors import (
     AdapterDown,
     BotdaemonError,
     Gone,
+    RateLimited,
     StoreError,
     TryLater,
     Undeliverable,
@@ -25,6 +26,7 @@ from botdaemon.types import Address, Letter, Part
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botdaemon.metrics import Metrics
     from botdaemon.ports import Courier
     from botdaemon.store import Store
 
@@ -60,11 +62,13 @@ class Outbox:
         courier: Courier,
         store: Store,
         tasks: asyncio.TaskGroup,
+        metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.courier = courier
         self._store = store
         self._tasks = tasks
+        self._metrics = metrics
         self._clock = clock
         self._lanes: dict[Address, bool] = {}  # is there news since the lane last looked?
         self._at_work: dict[Address, asyncio.Task[None]] = {}
@@ -135,6 +139,7 @@ class Outbox:
                     if isinstance(claimed, tuple):
                         settled = await self._deliver(*claimed)
                         if settled is not None:
+                            self._metrics.sent.labels(address.adapter).inc()
                             self._reasons.pop(address, None)
                         continue
                 except StoreError:
@@ -184,6 +189,7 @@ class Outbox:
                 error,
                 extra={"event": "letter_dead", "adapter": letter.address.adapter},
             )
+            self._metrics.dead.labels(letter.address.adapter).inc()
             await end(letter.id, str(error))
         except (AdapterDown, OSError) as error:
             # Nobody knows whether it arrived: it stays *sending* and is verified first.
@@ -195,6 +201,7 @@ class Outbox:
             if letter.attempts < MOST_FAULTS:
                 await self._postpone(letter, pause(letter.attempts + 1), error, sent=True)
             else:  # what comes after it must not wait for ever
+                self._metrics.dead.labels(letter.address.adapter).inc()
                 await end(letter.id, repr(error))
         return None
 
@@ -236,6 +243,8 @@ class Outbox:
     async def _postpone(
         self, letter: Letter, after: float, error: Exception, *, sent: bool
     ) -> None:
+        why = "unknown" if sent else "rate limit" if isinstance(error, RateLimited) else "not sent"
+        self._metrics.postponed.labels(letter.address.adapter, why).inc()
         reason = str(error) or type(error).__name__
         # Said once, however often it is tried: a platform may be away for hours.
         log.log(

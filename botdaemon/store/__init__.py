@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botdaemon.config import room_name
 from botdaemon.errors import Refused, StoreError
+from botdaemon.metrics import Metrics
 from botdaemon.store import (
     archive,
     changes,
@@ -708,6 +709,10 @@ class Store:
         )
         return [] if row is None else await self.recent(row[0], limit=limit)
 
+    async def backlog(self) -> list[letters.Backlog]:
+        """The letters that wait, by adapter."""
+        return await letters.backlog(self._readers, self._clock())
+
     async def latest(self) -> int:
         return self._tail.seq
 
@@ -717,7 +722,7 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    directory: Path, *, clock: Callable[[], float] = time.time
+    directory: Path, *, clock: Callable[[], float] = time.time, metrics: Metrics | None = None
 ) -> AsyncIterator[Store]:
     """The store in a data directory, for as long as the context lasts.
 
@@ -732,7 +737,7 @@ async def open_store(
         readers = await stack.enter_async_context(archive.reading(path))
         store = Store(directory, readers, tail, clock)
         store._writer = await stack.enter_async_context(
-            writing(connection, lambda: store._seq, tail.advance)
+            writing(connection, lambda: store._seq, tail.advance, metrics or Metrics())
         )
         yield store
         with suppress(StoreError):  # a full disk must not keep the daemon from stopping

@@ -14,6 +14,8 @@ from botdaemon.types import Address, Letter
 if TYPE_CHECKING:
     import sqlite3
 
+    from botdaemon.store.archive import Readers
+
 #: why a letter is dead whose message was taken back
 TAKEN_BACK = "taken back"
 
@@ -116,6 +118,26 @@ def drafted(db: sqlite3.Connection, turn_id: int) -> list[Address]:
             (turn_id,),
         )
     ]
+
+
+class Backlog(NamedTuple):
+    """The letters of an adapter that wait."""
+
+    adapter: str
+    letters: int
+    #: seconds since the oldest of them should have left
+    age: float
+
+
+async def backlog(readers: Readers, now: float) -> list[Backlog]:
+    """What waits, by adapter. A letter that is meant for later, as a further message of an answer,
+    has waited for no time before that."""
+    rows = await readers.all(
+        """SELECT adapter, count(*), min(CASE WHEN attempts = 0 THEN max(created_at, not_before)
+            ELSE created_at END) FROM letters
+        WHERE state IN ('ready', 'sending') AND message IS NOT NULL GROUP BY adapter"""
+    )
+    return [Backlog(adapter, count, max(0.0, now - since)) for adapter, count, since in rows]
 
 
 def settle(db: sqlite3.Connection, letter_id: int, remote: str) -> None:

@@ -14,6 +14,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +23,8 @@ from botdaemon.errors import StoreError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from botdaemon.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +54,12 @@ class Writer:
         connection: sqlite3.Connection,
         mark: Callable[[], int],
         committed: Callable[[int], None],
+        metrics: Metrics,
     ) -> None:
         self._connection = connection
         self._mark = mark
         self._committed = committed
+        self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._closed = False
@@ -99,8 +104,10 @@ class Writer:
                 except queue.Empty:
                     break
             if batch:
+                began = time.perf_counter()
                 if self._commit(batch):
                     mark = self._mark()
+                self._count(batch, time.perf_counter() - began)
                 # The loop is gone only when the whole process is on its way out.
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._settle, batch, mark)
@@ -131,6 +138,12 @@ class Writer:
                 item.error = _explain(error)
             return False
         return True
+
+    def _count(self, batch: list[_Item], seconds: float) -> None:
+        # A transaction that ends with a `Refused` or the like was to end so.
+        failed = sum(isinstance(item.error, StoreError) for item in batch)
+        kept = sum(item.error is None for item in batch)
+        self._metrics.committed(seconds, kept, failed=failed)
 
     def _run_apart(self, batch: list[_Item]) -> None:
         """Run each item so that the failure of one leaves nothing of it and all of the others."""
@@ -175,14 +188,17 @@ def _explain(error: BaseException) -> BaseException:
 
 @asynccontextmanager
 async def writing(
-    connection: sqlite3.Connection, mark: Callable[[], int], committed: Callable[[int], None]
+    connection: sqlite3.Connection,
+    mark: Callable[[], int],
+    committed: Callable[[int], None],
+    metrics: Metrics,
 ) -> AsyncIterator[Writer]:
     """A `Writer` over `connection` for as long as the context lasts.
 
     `mark` is asked on the writing thread after each COMMIT, `committed` is told its answer on
     the event loop.
     """
-    writer = Writer(connection, mark, committed)
+    writer = Writer(connection, mark, committed, metrics)
     writer.thread.start()
     try:
         yield writer
