@@ -12,18 +12,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdaemon import systemd
-from botdaemon.app import imports, judges, knowledge, parts, watch
+from botdaemon.app import imports, judges, parts, watch
+from botdaemon.app.beside import Beside
 from botdaemon.app.control import listening
 from botdaemon.app.data import make_upkeep
 from botdaemon.app.engines import make_engines, wanted
 from botdaemon.app.gauges import Gauges, Sources, watch_lag
 from botdaemon.app.keep import is_up, keep
-from botdaemon.app.memory import all_habits
 from botdaemon.app.reload import ANSWERING, Reload
 from botdaemon.app.told import Told
 from botdaemon.config import ChatConfig, Config, WebConfig
 from botdaemon.dispatcher import Dispatcher
-from botdaemon.memory import remember_along
 from botdaemon.metrics import Metrics
 from botdaemon.outbox import Outboxes
 from botdaemon.records.along import Journal, write_along
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from botdaemon.memory import Habits
     from botdaemon.ports import Adapter
     from botdaemon.types import Address
     from botdaemon.web import Server
@@ -242,25 +240,8 @@ async def running(
         if config.records.directory is not None:
             journal = Journal(config.records.directory, await store.latest())
             lives.create_task(write_along(journal, store), name="records")
-        for name in knowledge.tables(config):
-            lives.create_task(
-                knowledge.keep_fresh(config, name, engines), name=f"knowledge of {name}"
-            )
-        learning: asyncio.Task[None] | None = None
-
-        def remember(habits: Sequence[Habits]) -> None:
-            """Learn by these from now on; how far was learned is in the store."""
-            nonlocal learning
-            learning = lives.create_task(learn(learning, habits), name="memory")
-
-        async def learn(before: asyncio.Task[None] | None, habits: Sequence[Habits]) -> None:
-            if before is not None:
-                before.cancel()
-                await asyncio.wait([before])
-            if habits:
-                await remember_along(store, dispatcher.turns.lull, habits)
-
-        remember(all_habits(config, engines))
+        beside = Beside(store, dispatcher, engines, lives)
+        beside.live_by(config)
         # 5. What was left when the daemon last stopped, then what comes.
         await outboxes.resume()
         await dispatcher.recover()
@@ -294,7 +275,7 @@ async def running(
             adapters=connected,
             servers=servers,
             reload=Reload(
-                config, store, dispatcher, clock, engines, connected, told, remember, metrics
+                config, store, dispatcher, clock, engines, connected, told, beside, metrics
             ),
             silent=silent,
             directory=directory,

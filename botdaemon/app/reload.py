@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING
 from botdaemon import logs, systemd
 from botdaemon.app import judges, knowledge, parts, told
 from botdaemon.app.engines import wanted
-from botdaemon.app.memory import all_habits
 from botdaemon.config import ChatConfig, load
 from botdaemon.errors import BotdaemonError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from botdaemon.app.beside import Beside
     from botdaemon.app.engines import Engines
     from botdaemon.config import Config
     from botdaemon.dispatcher import Dispatcher
-    from botdaemon.memory import Habits
     from botdaemon.metrics import Metrics
     from botdaemon.ports import Adapter
     from botdaemon.schedule import Clock
@@ -121,7 +120,7 @@ class Reload:
         engines: Engines,
         adapters: Mapping[str, Adapter],
         adapters_told: told.Told,
-        remember: Callable[[Sequence[Habits]], None],
+        beside: Beside,
         metrics: Metrics,
     ) -> None:
         self._started = config
@@ -133,7 +132,7 @@ class Reload:
         self._engines = engines
         self._adapters = adapters
         self._told = adapters_told
-        self._remember = remember
+        self._beside = beside
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
 
@@ -176,7 +175,6 @@ class Reload:
             new, bots, self._adapters, self._engines, self._clock.wake, self._metrics
         )
         govern = parts.make_governor(new)
-        habits = all_habits(new, self._engines)
         # 2. On disk: all or nothing.
         await parts.settle(new, self._store)
         # 3. In memory: nothing is awaited from here on.
@@ -184,7 +182,7 @@ class Reload:
         self._metrics.expect(adapters=(), bots=bots, reasons=())
         self._dispatcher.move_into(house)
         self._clock.live_by(govern, bots=house.bots, painters=house.painters)
-        self._remember(habits)
+        self._beside.live_by(new)
         if new.daemon.log_level != old.daemon.log_level:
             logs.configure(new.daemon.log_level, new.daemon.log_format)
         self.config = new
