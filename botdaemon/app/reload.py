@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from botdaemon import logs, systemd
-from botdaemon.app import judges, knowledge, parts, told
+from botdaemon.app import judges, parts, told
 from botdaemon.app.engines import wanted
 from botdaemon.config import ChatConfig, load
 from botdaemon.errors import BotdaemonError, ConfigError
@@ -57,10 +57,6 @@ def _fixed(started: Config, new: Config) -> Iterator[str]:
         if getattr(started.limits, key) != getattr(new.limits, key):
             yield f"limits.{key}"
     yield from _fixed_adapters(started, new)
-    before, after = knowledge.tables(started), knowledge.tables(new)
-    for bot in before.keys() | after.keys():
-        if before.get(bot) != after.get(bot):
-            yield f"bots.{bot}.knowledge"
     running = wanted(started)
     for model in wanted(new):
         if model not in running or started.models[model] != new.models[model]:
