@@ -225,7 +225,7 @@ async def test_many_summaries_are_put_together(tmp_path: Path) -> None:
     async with world(tmp_path, history=2, mind=mind) as it:
         for number in range(18):
             await it.ask(f"n{number}")
-        await it.learned()
+            await it.learned()  # else it reads on by more at once
         together = ", ".join(f"n{number}" for number in range(4))
         await until(lambda: any(together in one and "about" in one for one in mind.summarised))
         thread = (await it.store.recent_at(Address("chat", "lounge"), 1))[0].thread
