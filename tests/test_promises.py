@@ -270,6 +270,7 @@ async def test_a_dead_model_process_costs_the_turns_in_it_one_retry_never_the_da
         assert [shown.speaker for shown in platform.answers_to(asked)] == ["bot"]
 
 
+@pytest.mark.slow
 async def test_a_message_that_kills_its_model_three_times_is_left_with_an_apology(
     tmp_path: Path, tiny_gpt2: Path
 ) -> None:
