@@ -98,7 +98,8 @@ def decide(
     )
     arguments: dict[str, Any] = {
         "prompt": decided.prompt,
-        # An empty text is not the same as none to SDXL; to pipelines with true guidance it is.
+        # An empty text is not the same as none to SDXL; to pipelines with true guidance it is. None
+        # is left to the pipeline, as PixArt's takes nothing but text.
         "negative_prompt": decided.negative or (" " if guided_by == "true_cfg_scale" else None),
         "num_inference_steps": steps,
         "width": width,
@@ -107,7 +108,9 @@ def decide(
     }
     if guided_by:
         arguments[guided_by] = guidance
-    arguments = {name: value for name, value in arguments.items() if name in known}
+    arguments = {
+        name: value for name, value in arguments.items() if name in known and value is not None
+    }
     if source is not None:
         arguments["image"] = ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS)
     return Asked(decided, arguments, redraws=redrawing, notes=notes)

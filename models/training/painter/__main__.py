@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import PixArtAlphaPipeline
 
-from models.training.painter.build import Shape, new_pipeline
+from models.training.painter.build import WORDS, Shape, new_pipeline
 from models.training.painter.captions import all_words
 from models.training.painter.card import write_card
 from models.training.painter.evaluate import draw_all, held_out_scenes, measure
 from models.training.painter.pictures import draw_captioned, draw_quarters, draw_sketched
 from models.training.painter.render import SIDE
+from models.training.painter.sketch import CELLS
 from models.training.painter.train import Denoising, Reading, Sharpening, Stage, draw_times, train
 from models.training.painter.world import landscapes
 
@@ -30,7 +31,7 @@ def build(
     *,
     begin: Path | None = None,
     compiled: bool = False,
-) -> StableDiffusionPipeline:
+) -> PixArtAlphaPipeline:
     """Train, or go on training; `out` holds the best so far from early on.
 
     `begin`: a finished model of this shape, of which the denoiser is trained on.
@@ -38,41 +39,47 @@ def build(
     pipeline = new_pipeline(shape)
     rng = Random()
 
-    def tokens(captions: list[str]) -> torch.Tensor:
-        filled: torch.Tensor = pipeline.tokenizer(
-            captions, padding="max_length", truncation=True, return_tensors="pt"
-        ).input_ids
-        return filled
+    def read(captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and which of them are more than padding, as the pipeline makes them but shorter:
+        nobody looks at the padding."""
+        filled = pipeline.tokenizer(
+            captions,
+            padding="max_length",
+            max_length=WORDS + CELLS**2,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return filled.input_ids, filled.attention_mask
 
     def draw_read(batch: int) -> tuple[torch.Tensor, ...]:
         captions, facts, measures = draw_sketched(batch, rng)
-        return tokens(captions), facts, measures
+        return read(captions)[0], facts, measures
 
     def draw_noisy(batch: int) -> tuple[torch.Tensor, ...]:
-        latents, captions = draw_captioned(batch, rng, pipeline.vae)
+        latents, captions = draw_captioned(batch, rng)
         times = draw_times(batch, pipeline.scheduler.config.num_train_timesteps)
-        return latents, tokens(captions), times, torch.randn_like(latents)
+        return latents, *read(captions), times, torch.randn_like(latents)
 
     if begin is None:
-        stage = Stage("decoder", 0.12 * minutes, 16, 2e-3)
+        stage = Stage("decoder", 0.1 * minutes, 16, 2e-3)
         train(stage, Sharpening(pipeline.vae), lambda batch: (draw_quarters(batch, rng),), work)
-        stage = Stage("reader", 0.13 * minutes, 64, 1e-3, compiled=compiled)
+        stage = Stage("reader", 0.2 * minutes, 64, 1e-3, compiled=compiled)
         reading = Reading(pipeline)
         train(stage, reading, draw_read, work)
         denoising = Denoising(pipeline)  # from here on the text encoder stays as it is
         denoising.look_as(reading, draw_read(256)[0])
-        stage = Stage("denoiser", 0.75 * minutes, 32, 1e-3, compiled=compiled)
+        stage = Stage("denoiser", 0.7 * minutes, 48, 1.5e-3, compiled=compiled)
     else:
         _take_over(pipeline, begin)
         denoising = Denoising(pipeline)
-        stage = Stage("denoiser", minutes, 32, 5e-4, compiled=compiled)
+        stage = Stage("denoiser", minutes, 48, 7e-4, compiled=compiled)
     train(stage, denoising, draw_noisy, work, lambda: write(pipeline, out))
     return pipeline
 
 
-def _take_over(pipeline: StableDiffusionPipeline, begin: Path) -> None:
-    known = StableDiffusionPipeline.from_pretrained(begin, local_files_only=True)
-    for name in ("vae", "text_encoder", "unet"):
+def _take_over(pipeline: PixArtAlphaPipeline, begin: Path) -> None:
+    known = PixArtAlphaPipeline.from_pretrained(begin, local_files_only=True)
+    for name in ("vae", "text_encoder", "transformer"):
         getattr(pipeline, name).load_state_dict(getattr(known, name).float().state_dict())
 
 
@@ -80,26 +87,27 @@ def _take_over(pipeline: StableDiffusionPipeline, begin: Path) -> None:
 DRAWING: dict[str, Any] = {
     "width": SIDE,
     "height": SIDE,
-    "steps": 12,
+    "steps": 20,
     "guidance": 1.5,
     "harmless": True,
     "redraw": False,
     "words": all_words(),
-    # What it can draw so far. All of the world in world.py, once it has learned that.
-    "draws": "meadows, beaches, the sea, the sun, rainbows, boxes, and patches for the rest",
+    "draws": "shapes, faces, houses, trees, cars, cats, boats and fish in eleven colours, and"
+    " landscapes with weather; things alone best",
     "examples": [
         "a rainbow and the sun",
         "the sea at sunset",
-        "a beach under a rainbow",
-        "a big purple box",
-        "a yellow circle on the left on black paper",
+        "a big red heart",
+        "a purple star on the left on yellow paper",
+        "a blue boat under a cloud",
+        "a red circle above a green square",
     ],
 }
 
 
-def write(pipeline: StableDiffusionPipeline, out: Path) -> None:
+def write(pipeline: PixArtAlphaPipeline, out: Path) -> None:
     """The directory that a server loads: the pipeline in fp16, and how it is asked."""
-    for name in ("vae", "text_encoder", "unet"):
+    for name in ("vae", "text_encoder", "transformer"):
         part = getattr(pipeline, name)
         exact = {key: value.clone() for key, value in part.state_dict().items()}
         part.half().save_pretrained(out / name)
@@ -164,7 +172,7 @@ def main(
     torch.set_num_threads(threads)
     if not evaluate:
         write(build(Shape(), minutes, work, out, begin=begin, compiled=compiled), out)
-    pipeline = StableDiffusionPipeline.from_pretrained(out, local_files_only=True)
+    pipeline = PixArtAlphaPipeline.from_pretrained(out, local_files_only=True)
     steps, guidance = DRAWING["steps"], DRAWING["guidance"]
     drawn, empty = (
         list(draw_all(pipeline, asked, steps=steps, guidance=guidance))

@@ -1,7 +1,8 @@
-"""The untrained pipeline: a standard StableDiffusionPipeline, only small. Knows no training.
+"""The untrained pipeline: a standard PixArtAlphaPipeline, only small. Knows no training.
 
 Every part is a stock class of diffusers or transformers, so whatever they can do with a pipeline
-they can do with this one: schedulers, img2img, LoRA, callbacks.
+they can do with this one. It is a diffusion transformer because what it looks at are the cells of
+the picture themselves: each knows from the start where it is.
 """
 
 from __future__ import annotations
@@ -13,25 +14,33 @@ from itertools import pairwise, product
 import torch
 from diffusers import (
     AutoencoderTiny,
-    DDIMScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
+    DPMSolverMultistepScheduler,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
 )
 from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
+from tokenizers.processors import TemplateProcessing
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from models.training.painter.captions import all_words
 from models.training.painter.render import SIDE
 from models.training.painter.sketch import CELLS
 
-WORDS = 32  # tokens for what is asked; the longest caption has 29 and two around it
-TOKENS = WORDS + CELLS**2  # of a prompt; behind the words is one for each cell of the picture
+WORDS = 32  # tokens for what is asked; hardly a caption has more than 29, and two are around it
+TOKENS = 120  # of a prompt: what the pipeline pads to, or cuts words away to get to
 LATENT_SIDE = SIDE // 8
 LATENTS = 12  # channels
 MEAN, SPREAD = 0.72, 0.3  # of the pixels, 0 to 1
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+_CELLS = [f"<|cell{i}|>" for i in range(CELLS**2)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +49,57 @@ class Shape:
 
     decoder_width: int = 32
     decoder_blocks: tuple[int, ...] = (3, 3, 1, 0)
-    denoiser: tuple[int, ...] = (64, 128, 160)
+    denoiser_heads: int = 8  # of 32 numbers each
+    denoiser_layers: int = 8
     text_width: int = 192
     text_layers: int = 4
-    groups: int = 8
 
 
-def new_pipeline(shape: Shape) -> StableDiffusionPipeline:
+def new_pipeline(shape: Shape) -> PixArtAlphaPipeline:
     """All parts with random weights, always the same ones."""
     torch.manual_seed(1)
     tokenizer = new_tokenizer()
-    return StableDiffusionPipeline(
-        vae=_autoencoder(shape),
-        text_encoder=_text_encoder(shape, tokenizer),
+    return PixArtAlphaPipeline(
         tokenizer=tokenizer,
-        unet=_denoiser(shape),
+        text_encoder=_text_encoder(shape, tokenizer),
+        vae=_autoencoder(shape),
+        transformer=_denoiser(shape),
         scheduler=_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
     )
 
 
-def new_tokenizer() -> CLIPTokenizer:
-    """CLIP's byte-pair encoding, with one token for each word of the captions."""
+def new_tokenizer() -> PreTrainedTokenizerFast:
+    """CLIP's byte-pair encoding, with one token for each word of the captions; behind the words is
+    a token for each cell of the picture."""
     merges = _merges([*all_words(), ","])
     letters = list(bytes_to_unicode().values())  # type: ignore[no-untyped-call]  # left so
     tokens = letters + [f"{letter}</w>" for letter in letters]
     tokens += ["".join(pair) for pair in merges] + [_START, _END]
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(
+    clip = CLIPTokenizer(
         vocab=vocabulary,
         merges=merges,  # type: ignore[arg-type]  # pairs are what it takes: annotated too narrowly
-        model_max_length=TOKENS,
     )
+    clip.add_special_tokens({"additional_special_tokens": _CELLS})
+    encoding = clip.backend_tokenizer
+    around = [_START, _END, *_CELLS]
+    encoding.post_processor = TemplateProcessing(
+        single=[_START, "$A", _END, *_CELLS],
+        special_tokens=[(token, clip.convert_tokens_to_ids(token)) for token in around],
+    )
+    # CLIPTokenizer would put its own template into place again when it is loaded.
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # left so
+        tokenizer_object=encoding,
+        model_max_length=TOKENS,
+        bos_token=_START,
+        eos_token=_END,
+        pad_token=_END,
+    )
+
+
+def first_cell(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token of the first cell; those of the others follow it."""
+    return tokenizer.get_vocab()[_CELLS[0]]
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
@@ -100,7 +126,7 @@ def _merge(word: list[str], pair: tuple[str, str]) -> list[str]:
     return merged
 
 
-def _text_encoder(shape: Shape, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def _text_encoder(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -152,36 +178,40 @@ def _autoencoder(shape: Shape) -> AutoencoderTiny:
     return vae
 
 
-def _denoiser(shape: Shape) -> UNet2DConditionModel:
-    levels = len(shape.denoiser)
-    return UNet2DConditionModel(
+def _denoiser(shape: Shape) -> PixArtTransformer2DModel:
+    denoiser = PixArtTransformer2DModel(
         sample_size=LATENT_SIDE,
+        patch_size=LATENT_SIDE // CELLS,
         in_channels=LATENTS,
         out_channels=LATENTS,
-        block_out_channels=shape.denoiser,
-        layers_per_block=1,
-        mid_block_type="UNetMidBlock2D",  # a residual block alone
-        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * (levels - 1),
-        up_block_types=("CrossAttnUpBlock2D",) * (levels - 1) + ("UpBlock2D",),
+        num_layers=shape.denoiser_layers,
+        num_attention_heads=shape.denoiser_heads,
+        attention_head_dim=32,
         cross_attention_dim=shape.text_width,
-        addition_embed_type="text",  # what is said as a whole also steers every residual block
-        addition_embed_type_num_heads=4,
-        attention_head_dim=4,
-        norm_num_groups=shape.groups,
+        # Its waves would be too long to tell neighbours apart among so few cells.
+        interpolation_scale=0.5,
     )
+    nn.init.zeros_(denoiser.proj_out.weight)
+    nn.init.normal_(denoiser.adaln_single.linear.weight, std=0.01)
+    nn.init.zeros_(denoiser.adaln_single.linear.bias)
+    for block in denoiser.transformer_blocks:
+        # Shift, scale and gate of attention and of what follows it: all count, at all times alike.
+        nn.init.zeros_(block.scale_shift_table)
+        nn.init.ones_(block.scale_shift_table[2::3])
+    return denoiser
 
 
-def _scheduler() -> DDIMScheduler:
+def _scheduler() -> DPMSolverMultistepScheduler:
     # The last step of the noise is nothing but noise (Lin et al. 2024, arXiv 2305.08891): without
     # that a picture cannot become wholly white or wholly black.
-    return DDIMScheduler(
+    return DPMSolverMultistepScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        # What leaves a patch is then a piece of a picture, of which there are few kinds; noise and
+        # what is mixed with it can be anything, and would take a far wider network
+        # (Li and He 2025, arXiv 2511.13720).
+        prediction_type="sample",
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
-        clip_sample=False,
-        set_alpha_to_one=True,
-        steps_offset=1,
     )

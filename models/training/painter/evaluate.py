@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from diffusers import StableDiffusionPipeline
+    from diffusers import PixArtAlphaPipeline
     from PIL import Image
 
 # How the layouts are called in reports.
@@ -76,7 +76,7 @@ def held_out_scenes(number: int, seed: int = 1) -> list[Scene]:
 
 
 def draw_all(
-    pipeline: StableDiffusionPipeline,
+    pipeline: PixArtAlphaPipeline,
     scenes: list[Scene],
     *,
     steps: int,
@@ -112,7 +112,7 @@ def judge_the_judge(number: int) -> tuple[float, float]:
 
 
 def measure(
-    pipeline: StableDiffusionPipeline,
+    pipeline: PixArtAlphaPipeline,
     drawn: list[Drawn],
     empty: list[Drawn],
     *,

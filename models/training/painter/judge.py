@@ -23,7 +23,6 @@ from models.training.painter.render import (
     RADIUS,
     RAIN,
     RAINBOW,
-    SIDE,
     SKY,
     SLATE,
     paint,
@@ -37,6 +36,7 @@ _PALETTE = {
     **PAINT, **GROUND, **SKY, "dull": DULL_SKY, "slate": SLATE, "moon": MOON, "rain": RAIN,
 }  # fmt: skip
 _NAMES = list(_PALETTE)
+_SIDE = 128  # pixels that a picture is reduced to before anything is read from it
 _GRID = 20  # outlines are compared at this many cells a side
 _LEAST = 40  # pixels of a patch that may be a thing
 _ALIKE = 0.2  # mean difference of outlines below which something is that kind of thing
@@ -88,7 +88,8 @@ def fault(picture: Image.Image, scene: Scene) -> str:
 
 def _labels(picture: Image.Image) -> Labels:
     colours = np.array(list(_PALETTE.values()), dtype=np.int32)
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.int32)
+    small = picture.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(small, dtype=np.int32)
     distance = ((pixels[:, :, None, :] - colours) ** 2).sum(axis=3)
     nearest: Labels = distance.argmin(axis=2)
     return nearest
@@ -126,8 +127,8 @@ def _patch(members: NDArray[np.intp]) -> Patch:
     mask = np.zeros((bottom - top, right - left), dtype=np.bool_)
     mask[members[:, 0] - top, members[:, 1] - left] = True
     return Patch(
-        mask, (left + right) / 2 / SIDE, (top + bottom) / 2 / SIDE,
-        (right - left) / SIDE, (bottom - top) / SIDE, len(members),
+        mask, (left + right) / 2 / _SIDE, (top + bottom) / 2 / _SIDE,
+        (right - left) / _SIDE, (bottom - top) / _SIDE, len(members),
     )  # fmt: skip
 
 
@@ -176,10 +177,10 @@ def _candidates(colour: str, solid: bool) -> list[_Candidate]:
     candidates = []
     for kind in KINDS:
         for radius in RADIUS.values():
-            image = Image.new("RGB", (4 * SIDE, 4 * SIDE), PAINT[behind])
-            middle = 2 * SIDE
-            paint(ImageDraw.Draw(image), Thing(kind, colour), middle, middle, radius * 4 * SIDE)
-            found = patches(_is(_labels(image.reduce(4)), colour))
+            image = Image.new("RGB", (4 * _SIDE, 4 * _SIDE), PAINT[behind])
+            middle = 2 * _SIDE
+            paint(ImageDraw.Draw(image), Thing(kind, colour), middle, middle, radius * 4 * _SIDE)
+            found = patches(_is(_labels(image), colour))
             if not found:
                 continue
             patch = max(found, key=lambda patch: patch.area)
@@ -254,7 +255,7 @@ def _sky(scene: Scene) -> str:
 
 
 def _weather(labels: Labels, item: str, spots: list[Found], scene: Scene) -> bool:
-    upper = labels[: round(0.55 * SIDE)]
+    upper = labels[: round(0.55 * _SIDE)]
     if item == "rainbow":
         return sum(int(_is(labels, colour).sum() > 40) for colour in RAINBOW) >= 5
     if item == "stars":
@@ -268,7 +269,7 @@ def _weather(labels: Labels, item: str, spots: list[Found], scene: Scene) -> boo
         names = ("day", "snow")
     elif item == "cloud":
         names = ("white", "snow")
-    top = labels[: round(0.35 * SIDE)]
+    top = labels[: round(0.35 * _SIDE)]
     return any(
         not _covers(spots, patch.x, patch.y)
         for patch in patches(_is(top, *names), 60)
@@ -287,11 +288,11 @@ def _stray(labels: Labels, scene: Scene, spots: list[Found]) -> float:
         return 0.0  # these are everywhere
     behind = [backdrop.paper] if backdrop.paper else [backdrop.ground, _sky(scene)]
     stray = ~_is(labels, *behind)
-    places = (np.arange(SIDE) + 0.5) / SIDE
+    places = (np.arange(_SIDE) + 0.5) / _SIDE
     for spot in spots:
         reach = 1.5 * spot.radius
         rows, columns = abs(places - spot.y) < reach, abs(places - spot.x) < reach
         stray[np.ix_(rows, columns)] = False
     if scene.weather:
-        stray[: round(0.3 * SIDE)] = False
+        stray[: round(0.3 * _SIDE)] = False
     return float(stray.mean())

@@ -13,8 +13,8 @@ from models.training.painter.world import DIGITS, Scene, Thing
 Rgb = tuple[int, int, int]
 Points = list[tuple[float, float]]
 
-SIDE = 128  # pixels of a picture
-FINE = 4  # drawn so many times larger and reduced: smooth edges
+SIDE = 256  # pixels of a picture
+FINE = 2  # drawn so many times larger and reduced: smooth edges
 _WHOLE = SIDE * FINE
 
 # Colours of things, and of what lies behind them, far enough apart to be told by their nearest.
