@@ -30,7 +30,9 @@ _LFS = b"version https://git-lfs"
 _WEIGHTS = ("model", "diffusion_pytorch_model")
 _VARIANTS = ("fp16", "bf16")
 # The parts of a pipeline that have no weights, by the names of their classes.
-_WEIGHTLESS = re.compile(r"(Scheduler|Tokenizer(Fast)?|Processor(Fast|Pil)?|Extractor)$")
+_WEIGHTLESS = re.compile(
+    r"(Scheduler|Tokenizer(Fast)?|TokenizersBackend|Processor(Fast|Pil)?|Extractor)$"
+)
 
 
 def resolve(

@@ -17,6 +17,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 
 from botdaemon.types import ImageRequest, Picture, Progress
+from models import preflight
 from models.engines import Cancelled
 from models.image.engine import DiffusersEngine
 from models.training.painter.__main__ import DRAWING, build, write
@@ -338,3 +339,7 @@ def test_the_shipped_directory_is_small_and_readable_by_everybody() -> None:
     files = [path for path in SHIPPED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 24_000_000
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in files)
+
+
+def test_the_daemon_takes_the_shipped_model_as_whole() -> None:
+    assert preflight.resolve("painter", base=SHIPPED.parent, kind="image") == SHIPPED
