@@ -131,6 +131,21 @@ async def test_a_backup_may_be_one_file(name: str, tmp_path: Path) -> None:
         app.back_up(config, made.path)
 
 
+async def test_where_to_may_be_said_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path)
+    async with open_store(tmp_path / "data") as store:
+        await lived(store)
+    monkeypatch.chdir(tmp_path)
+    for to in (Path("here"), Path("all.tar")):
+        made = app.back_up(config, to)
+        assert made.holds is not None
+        app.restore(made.path, Path(f"of-{to.name}"), force=False)
+        restored = tmp_path / f"of-{to.name}" / "botdaemon.db"
+        assert dump(restored) == dump(tmp_path / "data" / "botdaemon.db")
+
+
 async def test_files_that_the_backup_before_has_take_no_space_again(tmp_path: Path) -> None:
     data, folder = tmp_path / "data", tmp_path / "backups"
     async with open_store(data) as store:

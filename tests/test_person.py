@@ -55,6 +55,20 @@ async def test_a_person_is_handed_what_is_theirs_and_nothing_of_others(tmp_path:
     assert made.rows["messages"] == 2
 
 
+async def test_what_was_heard_in_their_files_is_theirs(tmp_path: Path) -> None:
+    await lived(tmp_path / "data")
+    with closing(open_database(tmp_path / "data" / "botdaemon.db")) as db:
+        db.execute(
+            "INSERT INTO transcripts (file, text, problem, model, heard_at)"
+            " SELECT file, 'the plums are ripe', '', 'ear', 0 FROM message_files"
+        )
+        db.commit()
+    export_person(tmp_path / "data", "ada", tmp_path / "ada.zip")
+
+    with zipfile.ZipFile(tmp_path / "ada.zip") as packed:
+        assert [row["text"] for row in lines(packed, "transcripts")] == ["the plums are ripe"]
+
+
 async def test_an_export_never_replaces_a_file_and_knows_whom_it_does_not_know(
     tmp_path: Path,
 ) -> None:

@@ -195,10 +195,15 @@ def sha256_of(path: Path) -> str:
 # --- parts -----------------------------------------------------------------------------------
 
 
+def _still(database: Path) -> sqlite3.Connection:
+    """Opens a database that nobody writes."""
+    return sqlite3.connect(f"{database.absolute().as_uri()}?immutable=1", uri=True)
+
+
 def _gather(source: Path, work: Path, config: Path | None, now: float) -> Manifest:
     """Everything but the files, and what the manifest says of all."""
     copy_database(source, work / DATABASE)
-    with closing(sqlite3.connect(f"{(work / DATABASE).as_uri()}?immutable=1", uri=True)) as db:
+    with closing(_still(work / DATABASE)) as db:
         tables = db.execute(
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
             " AND name NOT LIKE 'sqlite_%' ORDER BY name"

@@ -33,6 +33,7 @@ _TOLD = f"""SELECT m.* FROM messages m WHERE m.deleted_at IS NULL AND m.bot <> '
 _FILES = f"""SELECT x.*, f.media_type, f.size FROM message_files x
     JOIN files f ON f.sha256 = x.file JOIN messages m ON m.id = x.message
     WHERE m.identity IN ({_MINE}) ORDER BY x.message, x.position"""
+_HEARD = f"""SELECT * FROM transcripts WHERE file IN (SELECT file FROM ({_FILES})) ORDER BY file"""
 _ONLY_FOR = f"""SELECT l.* FROM letters l JOIN identities i
     ON i.adapter = l.adapter AND i.account = l.only_for
     WHERE i.id IN ({_MINE}) ORDER BY l.id"""
@@ -51,6 +52,7 @@ def tables(db: sqlite3.Connection, person: int) -> Iterator[Rows]:
     yield Rows("person", _rows(db, "SELECT * FROM people WHERE id = :person", asked))
     yield Rows("messages", _rows(db, _SAID, asked))
     yield Rows("message_files", _rows(db, _FILES, asked))
+    yield Rows("transcripts", _rows(db, _HEARD, asked))
     yield Rows("answers", _rows(db, _TOLD, asked))
     yield Rows("told_alone", _rows(db, _ONLY_FOR, asked))
     yield Rows("quiet", _rows(db, "SELECT * FROM quiet WHERE scope = 'person ' || :person", asked))
